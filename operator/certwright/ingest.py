@@ -1,0 +1,114 @@
+"""From watch events to keys in the queue: decode, store, and add whoever is concerned.
+
+An event that tells nothing new (an echo of an own write, a repeated list) ends here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
+from certwright.store import NamespacedName, Store, controller_of, version_of
+from certwright.workqueue import Key, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Ingest:
+    """The one place where events enter."""
+
+    def __init__(self, store: Store, queue: WorkQueue) -> None:
+        self._store = store
+        self._queue = queue
+        #: Objects listed again by Kopf after the start: a sign that its watch had a gap.
+        self.relisted = 0
+
+    def certificate(self, type_: str | None, body: Mapping[str, Any]) -> None:
+        """A Certificate event as Kopf gives it; ``type_`` is None for objects of a list."""
+        certificate = _decode(body, Certificate)
+        if certificate is None:
+            return
+        key = Key("Certificate", certificate.metadata.namespace, certificate.metadata.name)
+        if not self._gone(type_, key, certificate.metadata):
+            self.take_certificate(certificate)
+            return
+        for other in self._store.certificates_for_secret(NamespacedName(key.namespace, certificate.spec.secret_name)):
+            self._queue.add(Key("Certificate", key.namespace, other.metadata.name))
+
+    def take_certificate(self, certificate: Certificate) -> None:
+        """A version of a Certificate."""
+        if self._store.put_certificate(certificate):
+            self._queue.add(Key("Certificate", certificate.metadata.namespace, certificate.metadata.name))
+
+    def request(self, type_: str | None, body: Mapping[str, Any]) -> None:
+        """A CertificateRequest event."""
+        request = _decode(body, CertificateRequest)
+        if request is None:
+            return
+        key = Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
+        if self._gone(type_, key, request.metadata):
+            self._queue.add(self.worker_of(request))
+        else:
+            self.take_request(request)
+
+    def take_request(self, request: CertificateRequest) -> None:
+        """A version of a CertificateRequest."""
+        if self._store.put_request(request):
+            self._queue.add(self.worker_of(request))
+
+    def worker_of(self, request: CertificateRequest) -> Key:
+        """Whose reconcile deals with a request: its Certificate's, so that two never work on it at a time."""
+        owner = controller_of(request.metadata, "Certificate")
+        if owner is not None:
+            key = Key("Certificate", request.metadata.namespace, owner[0])
+            certificate = self._store.certificates.get(key)
+            if certificate is not None and certificate.metadata.uid == owner[1]:
+                return key
+        return Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
+
+    def issuer(self, kind: str, type_: str | None, body: Mapping[str, Any]) -> None:
+        """An Issuer or ClusterIssuer event."""
+        issuer = _decode(body, Issuer)
+        if issuer is None:
+            return
+        key = Key(kind, issuer.metadata.namespace, issuer.metadata.name)
+        if self._gone(type_, key, issuer.metadata):
+            self._queue.add(key)
+        else:
+            self.take_issuer(kind, issuer)
+
+    def take_issuer(self, kind: str, issuer: Issuer) -> None:
+        """A version of an issuer."""
+        if self._store.put_issuer(kind, issuer):
+            self._queue.add(Key(kind, issuer.metadata.namespace, issuer.metadata.name))
+
+    def secret(self, where: NamespacedName) -> None:
+        """A Secret that somebody names has changed."""
+        for user in self._store.secret_users(where):
+            self._queue.add(user)
+
+    def _gone(self, type_: str | None, key: Key, meta: ObjectMeta) -> bool:
+        """Whether the event says so; then the object is forgotten."""
+        if type_ is None:
+            self.relisted += 1
+        if type_ != "DELETED":
+            return False
+        self._store.drop(key, meta.uid, version_of(meta))
+        self._queue.forget(key)
+        return True
+
+
+def _decode(body: Mapping[str, Any], type_: type[T]) -> T | None:
+    try:
+        return msgspec.convert(dict(body), type=type_, strict=False)
+    except msgspec.ValidationError as error:
+        # The schema forbids it; an object stored before the schema was tightened may still look like this.
+        meta = body.get("metadata", {})
+        logger.error("%s %s/%s does not decode and is ignored: %s", body.get("kind"), meta.get("namespace"), meta.get("name"), error)
+        return None

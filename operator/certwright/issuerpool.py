@@ -1,0 +1,154 @@
+"""Configured issuers, ready to sign: one instance per Issuer or ClusterIssuer, kept until its configuration changes.
+
+``load`` builds the instance from the object's spec and its Secrets and checks it; ``reconcile/issuers.py`` turns the
+result into the Ready condition. Whoever needs an issuer that is not ready registers as waiting and is looked at again
+the moment that changes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from certwright.api import Issuer as IssuerObject
+from certwright.api import IssuerRef
+from certwright.api.groups import DEFAULT_ISSUER_GROUP
+from certwright.errors import NotFound
+from certwright.kube import SECRETS, KubeClient
+from certwright.secretfacts import Secret
+from certwright.store import NamespacedName, Store, issuer_key
+from certwright.workqueue import Key
+from certwright_issuers.contract import ConfigInvalid, Health, Issuer, IssuerError, IssuerType
+from certwright_issuers.registry import ISSUER_TYPES
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An issuer object as this process knows it."""
+
+    health: Health
+    #: None while the configuration can't be built.
+    issuer: Issuer | None
+    type: IssuerType | None
+    #: What the instance was built from; equal means it need not be built again.
+    fingerprint: tuple[object, ...]
+
+
+class IssuerPool:
+    """All issuers by key."""
+
+    def __init__(self, kube: KubeClient, store: Store, cluster_resource_namespace: str) -> None:
+        self._kube = kube
+        self._store = store
+        self._cluster_namespace = cluster_resource_namespace
+        self._loaded: dict[Key, Loaded] = {}
+        self._waiting: defaultdict[Key, set[Key]] = defaultdict(set)
+
+    def find(self, ref: IssuerRef, namespace: str) -> Loaded | None:
+        """The issuer that ``ref`` names; None while it is unknown or belongs to another controller."""
+        if ref.effective_group != DEFAULT_ISSUER_GROUP:
+            return None
+        key = issuer_key(ref, namespace)
+        return self._loaded.get(key) if key in self._store.issuers else None
+
+    def find_key(self, key: Key) -> Loaded | None:
+        """What was loaded last for this issuer."""
+        return self._loaded.get(key)
+
+    def exists(self, ref: IssuerRef, namespace: str) -> bool:
+        """Whether there is an issuer object of this name."""
+        return issuer_key(ref, namespace) in self._store.issuers
+
+    def wait_for(self, ref: IssuerRef, namespace: str, waiter: Key) -> None:
+        """Have ``waiter`` looked at when this issuer changes."""
+        self._waiting[issuer_key(ref, namespace)].add(waiter)
+
+    def take_waiting(self, key: Key) -> set[Key]:
+        """Everybody who waits for this issuer; they have to register again."""
+        return self._waiting.pop(key, set())
+
+    def drop(self, key: Key) -> None:
+        """The issuer object is gone."""
+        self._loaded.pop(key, None)
+        self._store.set_issuer_secrets(key, frozenset())
+
+    async def load(self, key: Key, issuer_object: IssuerObject, now: datetime) -> Loaded:
+        """Build (if anything changed) and check. Raises KubeError; an issuer's own errors become its health."""
+        type_, config = issuer_type_of(issuer_object)
+        if type_ is None:
+            loaded = Loaded(_no_type(issuer_object), None, None, ())
+        else:
+            secrets, versions = await self._secrets(key, type_, config)
+            fingerprint = (issuer_object.metadata.uid, issuer_object.metadata.generation, versions)
+            loaded = await self._build(key, type_, config, secrets, fingerprint, now)
+        self._loaded[key] = loaded
+        return loaded
+
+    async def _build(
+        self,
+        key: Key,
+        type_: IssuerType,
+        config: Mapping[str, Any],
+        secrets: dict[str, dict[str, bytes]],
+        fingerprint: tuple[object, ...],
+        now: datetime,
+    ) -> Loaded:
+        old = self._loaded.get(key)
+        issuer = old.issuer if old is not None and old.fingerprint == fingerprint else None
+        try:
+            if issuer is None:
+                issuer = type_.build(config, secrets)
+            health = await issuer.check(now)
+        except IssuerError as error:
+            health = Health(ready=False, reason=error.reason, message=error.message)
+            if isinstance(error, ConfigInvalid):
+                issuer = None
+        return Loaded(health, issuer, type_, fingerprint)
+
+    async def _secrets(
+        self, key: Key, type_: IssuerType, config: Mapping[str, Any]
+    ) -> tuple[dict[str, dict[str, bytes]], tuple[tuple[str, str], ...]]:
+        """Data and versions of the Secrets the configuration names, from the only namespace it may name them in."""
+        namespace = key.namespace or self._cluster_namespace
+        names = sorted(name for name in type_.secret_names(config) if name)
+        # Before reading: a change while reading must find its way here.
+        self._store.set_issuer_secrets(key, frozenset(NamespacedName(namespace, name) for name in names))
+        data: dict[str, dict[str, bytes]] = {}
+        versions: list[tuple[str, str]] = []
+        for name in names:
+            try:
+                secret = await self._kube.get(SECRETS.path(namespace, name), Secret)
+            except NotFound:
+                continue
+            data[name] = secret.data
+            versions.append((name, f"{secret.metadata.uid}/{secret.metadata.resource_version}"))
+        return data, tuple(versions)
+
+
+def issuer_type_of(issuer_object: IssuerObject) -> tuple[IssuerType | None, Mapping[str, Any]]:
+    """The registry's row for the one type the spec names, and the part of the spec under that key as JSON values."""
+    spec: dict[str, Any] = msgspec.to_builtins(issuer_object.spec)
+    for key, type_ in ISSUER_TYPES.items():
+        if key in spec:
+            return type_, spec[key]
+    return None, {}
+
+
+def _no_type(issuer_object: IssuerObject) -> Health:
+    named = sorted(msgspec.to_builtins(issuer_object.spec))
+    if not named:
+        return Health(ready=False, reason="NoIssuerType", message="spec names no issuer type")
+    served = ", ".join(ISSUER_TYPES)
+    return Health(
+        ready=False,
+        reason="UnsupportedIssuerType",
+        message=f"issuer type {named[0]!r} is not served by this version of certwright; it serves {served}",
+    )

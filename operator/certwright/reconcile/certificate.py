@@ -1,0 +1,191 @@
+"""One Certificate, from whatever state it is in towards Ready.
+
+The order of decisions: whose Secret it is; whether an issuance has just finished; whether one is due or asked for;
+otherwise upkeep of what was issued, and the status. Every pass is idempotent and ends by saying when to look again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from certwright.api import Certificate
+from certwright.errors import Refused
+from certwright.policies import Violation, request_violations
+from certwright.reconcile import status as statuses
+from certwright.reconcile.context import Context, about_certificate
+from certwright.reconcile.handover import WAITING, advance, fail
+from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue_at_once, issue_at_once
+from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
+from certwright.reconcile.nextkey import delete_next_key
+from certwright.reconcile.requests import NameTaken, delete_request
+from certwright.reconcile.signing import settle
+from certwright.reconcile.target import drift, reapply
+from certwright.reconcile.view import View, gather, revision_of
+from certwright.reporter import find_condition
+from certwright.workqueue import Key
+
+logger = logging.getLogger(__name__)
+
+#: How often a Certificate looks again whether its Secret still belongs to another one.
+CONFLICT_RECHECK = timedelta(minutes=3)
+#: Issued requests kept when the spec does not say (contract section 5.9).
+DEFAULT_HISTORY = 1
+#: Deadlines further away are reached in several steps, so that a clock that jumps costs an hour at most.
+LONGEST_SLEEP = 3600.0
+
+
+async def reconcile_certificate(context: Context, key: Key) -> float | None:
+    """Returns after how many seconds to look again; None: only when something changes."""
+    certificate = context.store.certificates.get(key)
+    if certificate is None or certificate.metadata.deletion_timestamp is not None:
+        return None
+    view = await gather(context, key, certificate)
+    if view.owner:
+        return await _yield_secret(context, view)
+    if _finished(view):
+        view = await _finish(context, view)
+    if view.issuing or (view.trigger is not None and not _backing_off(context, view)):
+        view = await _issue(context, view)
+    else:
+        view = await _keep(context, view)
+    return _next_look(context, view)
+
+
+async def _yield_secret(context: Context, view: View) -> float:
+    """Another Certificate owns the Secret: say so, and look again now and then."""
+    old = find_condition(view.certificate.status.conditions, "Ready")
+    status = statuses.observed(view)
+    new = find_condition(status.conditions, "Ready")
+    await statuses.write(context, view.certificate, status)
+    if new is not None and (old is None or old.message != new.message):
+        context.reporter.warning(about_certificate(view.certificate), new.reason, new.message)
+    return CONFLICT_RECHECK.total_seconds()
+
+
+def _finished(view: View) -> bool:
+    """Whether the Secret already holds the next revision's certificate and only the status has not said so yet."""
+    if len(view.next) != 1 or view.secret is None or not view.secret.certificate_digest:
+        return False
+    return view.next[0].certificate_digest == view.secret.certificate_digest and view.unready is None
+
+
+async def _finish(context: Context, view: View) -> View:
+    await statuses.write(context, view.certificate, statuses.issued(view))
+    context.staged.pop(view.certificate.metadata.uid, None)
+    context.reporter.normal(about_certificate(view.certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
+    return await gather(context, view.key, view.certificate)
+
+
+def _backing_off(context: Context, view: View) -> bool:
+    """Whether a failed issuance still has to wait. A spec that no longer asks for what failed is tried at once."""
+    settings = context.settings.issuance
+    until = statuses.back_off_until(
+        view.certificate, settings.min_request_backoff, settings.max_request_backoff
+    )
+    if until is None or view.now >= until:
+        return False
+    return not any(request_violations(record.object, view.certificate) for record in view.next)
+
+
+async def _issue(context: Context, view: View) -> View:
+    """Start an issuance or take it further."""
+    why = _why(view)
+    try:
+        if not can_issue_at_once(context, view):
+            return await advance(context, view, why)
+        result = await issue_at_once(context, view, why)
+        if isinstance(result, View):
+            return result
+        view = await gather(context, view.key, view.certificate)
+        context.staged.pop(view.certificate.metadata.uid, None)
+        if result.state == "Pending":
+            return await advance(context, view, why)
+        return await fail(context, view, result.event_reason if result.invalid else result.state, result.message)
+    except CannotRegenerateKey as error:
+        tell_cannot_regenerate(context, view, error)
+        return await _stuck(context, view, why, str(error))
+    except NameTaken as error:
+        context.reporter.warning(about_certificate(view.certificate), "RequestFailed", str(error))
+        return await _stuck(context, view, why, str(error))
+    except Refused as error:
+        context.reporter.warning(about_certificate(view.certificate), "IssuanceRefused", str(error))
+        return await _stuck(context, view, why, str(error))
+
+
+def _why(view: View) -> Violation:
+    """The trigger, or what the client that set Issuing=True said."""
+    condition = statuses.issuing_condition(view.certificate)
+    if view.issuing and condition is not None:
+        return Violation(condition.reason, condition.message.partition(WAITING)[0])
+    if view.trigger is None:
+        raise AssertionError("an issuance without a trigger was asked for by a client")
+    return view.trigger
+
+
+async def _stuck(context: Context, view: View, why: Violation, cause: str) -> View:
+    """Nothing goes on until a person acts: the condition says what to do."""
+    name = view.certificate.status.next_private_key_secret_name
+    status = statuses.issuing(view, Violation(why.reason, f"{why.message}{WAITING}{cause}"), name)
+    await statuses.write(context, view.certificate, status)
+    return await gather(context, view.key, view.certificate)
+
+
+async def _keep(context: Context, view: View) -> View:
+    """No issuance now: keep requests, Secret and status as they should be."""
+    for record in view.requests:
+        if not view.next_keys and record in view.next:
+            continue
+        await settle(context, record.object, view.key)
+    if view.trigger is None and view.secret is not None:
+        owner_ref = context.settings.issuance.certificate_owner_ref
+        what = drift(view.certificate, view.secret, owner_ref=owner_ref)
+        if what:
+            logger.info("Secret %s is applied again: %s", view.where.name, what)
+            await reapply(context, view.certificate, view.secret)
+            view = await gather(context, view.key, view.certificate)
+    for name in view.next_keys:
+        await delete_next_key(context, view, name)
+    status = statuses.observed(view)
+    await statuses.write(context, view.certificate, status)
+    if view.unready is None:
+        await _prune(context, view)
+    _tell_renewal(context, view)
+    return view
+
+
+async def _prune(context: Context, view: View) -> None:
+    """Delete the oldest issued requests beyond the limit, never the current one."""
+    limit = view.certificate.spec.revision_history_limit or DEFAULT_HISTORY
+    numbered = sorted(
+        ((revision, record) for record in view.requests if (revision := revision_of(record)) is not None),
+        key=lambda pair: pair[0],
+    )
+    current = view.certificate.status.revision or 0
+    old = [record for revision, record in numbered if revision <= current]
+    for record in old[: max(0, len(old) - limit)]:
+        await delete_request(context, record.object)
+
+
+def _tell_renewal(context: Context, view: View) -> None:
+    if view.renewal is not None and view.renewal.error:
+        context.reporter.warning(about_certificate(view.certificate), "WindowError", view.renewal.error)
+
+
+def _next_look(context: Context, view: View) -> float | None:
+    """Seconds until time alone changes something: renewal, expiry, or the end of a back-off."""
+    settings = context.settings.issuance
+    moments = [view.renewal.at if view.renewal else None]
+    if view.secret is not None and view.secret.certificate is not None:
+        moments.append(view.secret.certificate.not_after)
+    if view.trigger is not None:
+        moments.append(
+            statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
+        )
+    ahead = [(moment - view.now).total_seconds() for moment in moments if moment is not None and moment > view.now]
+    return min(min(ahead), LONGEST_SLEEP) if ahead else None
+
+
+def drop_certificate(context: Context, certificate: Certificate) -> None:
+    """A Certificate is gone: what was begun for it is thrown away."""
+    context.staged.pop(certificate.metadata.uid, None)

@@ -1,0 +1,106 @@
+"""What every verb of this package works with, and how a reconcile says "again, later"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from certwright.api import Certificate, CertificateRequest, Issuer
+from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.errors import NotFound
+from certwright.issuerpool import IssuerPool
+from certwright.keyfactory import KeyFactory
+from certwright.kube import CERTIFICATE_REQUESTS, CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, KubeClient
+from certwright.reconcile.staged import Staged
+from certwright.reporter import Reporter, Subject
+from certwright.secretfacts import Secret, SecretFacts, facts_of
+from certwright.settings import Settings
+from certwright.store import NamespacedName, Store
+from certwright.workqueue import Key, WorkQueue
+
+
+class Retry(Exception):
+    """Look at this key again: at once without ``after`` (seconds), and with growing pauses if that repeats."""
+
+    def __init__(self, why: str, after: float | None = None) -> None:
+        super().__init__(why)
+        self.after = after
+
+
+@dataclass(slots=True)
+class Context:
+    """The world as a reconcile sees and changes it."""
+
+    settings: Settings
+    kube: KubeClient
+    store: Store
+    queue: WorkQueue
+    reporter: Reporter
+    issuers: IssuerPool
+    keys: KeyFactory
+    #: Wall clock, UTC, aware.
+    now: Callable[[], datetime]
+    #: Issuances by in-process issuers that have begun, by the Certificate's UID.
+    staged: dict[str, Staged] = field(default_factory=dict)
+
+    async def secret_facts(self, where: NamespacedName) -> SecretFacts | None:
+        """What is known of a Secret, read if it has to be."""
+        if where in self.store.secrets:
+            return self.store.secrets[where]
+        secret = await self.read_secret(where)
+        facts = facts_of(secret) if secret else None
+        self.store.put_secret(where, facts)
+        return facts
+
+    async def read_secret(self, where: NamespacedName) -> Secret | None:
+        """The Secret itself, live; None if there is none. Not kept anywhere."""
+        try:
+            return await self.kube.get(SECRETS.path(where.namespace, where.name), Secret)
+        except NotFound:
+            return None
+
+    async def refresh(self, key: Key) -> None:
+        """Read a Certificate and all that belongs to it again: somebody else has changed something of it."""
+        certificate = self.store.certificates.get(key)
+        if certificate is None:
+            return
+        self.store.forget_secret(NamespacedName(key.namespace, certificate.spec.secret_name))
+        for record in self.store.requests_owned_by(certificate.metadata.uid):
+            await self.refresh_request(record.meta.namespace, record.meta.name)
+        try:
+            fresh = await self.kube.get(CERTIFICATES.path(key.namespace, key.name), Certificate)
+        except NotFound:
+            self.store.drop_certificate(key)
+        else:
+            self.store.put_certificate(fresh)
+
+    async def refresh_request(self, namespace: str, name: str) -> CertificateRequest | None:
+        """Read a CertificateRequest again."""
+        try:
+            fresh = await self.kube.get(CERTIFICATE_REQUESTS.path(namespace, name), CertificateRequest)
+        except NotFound:
+            self.store.drop_request(Key("CertificateRequest", namespace, name))
+            return None
+        self.store.put_request(fresh)
+        return fresh
+
+    async def refresh_issuer(self, key: Key) -> None:
+        """Read an issuer again."""
+        resource = ISSUERS if key.kind == "Issuer" else CLUSTER_ISSUERS
+        try:
+            fresh = await self.kube.get(resource.path(key.namespace, key.name), Issuer)
+        except NotFound:
+            self.store.drop_issuer(key)
+        else:
+            self.store.put_issuer(key.kind, fresh)
+
+
+def about_certificate(certificate: Certificate) -> Subject:
+    """Events on a Certificate."""
+    return Subject(CERTIFICATE_API_VERSION, "Certificate", certificate.metadata)
+
+
+def about_request(request: CertificateRequest) -> Subject:
+    """Events on a CertificateRequest."""
+    return Subject(CERTIFICATE_API_VERSION, "CertificateRequest", request.metadata)

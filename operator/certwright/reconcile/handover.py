@@ -1,0 +1,168 @@
+"""Issue with somebody else's help: an outside CA, another controller, an approver, or an issuer that is not ready yet.
+
+The steps are those people know from ``kubectl describe``: key into a temporary Secret; Issuing=True; a
+CertificateRequest; wait; the signed certificate into the target Secret; status. Each look goes as far as it can.
+"""
+
+from __future__ import annotations
+
+from certwright.api import CertificateRequest
+from certwright.csrspec import DEFAULT_ENCODING, request_spec_of
+from certwright.errors import NotFound
+from certwright.kube import CERTIFICATE_REQUESTS
+from certwright.policies import Violation, request_violations
+from certwright.reconcile import status as statuses
+from certwright.reconcile.context import Context, Retry, about_certificate
+from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE
+from certwright.reconcile.nextkey import NextKey, delete_next_key, obtain_next_key
+from certwright.reconcile.requests import create_request, delete_request
+from certwright.reconcile.signing import settle
+from certwright.reconcile.target import Material, apply_secret, issuer_annotations
+from certwright.reconcile.view import View, gather, revision_of
+from certwright.reporter import find_condition, is_true
+from certwright.workqueue import Key
+from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
+from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
+from certwright_issuers.keys import encode_key, spki_sha256
+
+#: Between the trigger's own message and what the issuance waits for, in the Issuing condition.
+WAITING = ". Waiting: "
+
+
+async def advance(context: Context, view: View, why: Violation) -> View:
+    """Take the issuance as far as it goes now; the view afterwards. Raises what the steps raise."""
+    next_key = await obtain_next_key(context, view)
+    if not view.issuing:
+        context.reporter.normal(about_certificate(view.certificate), "Issuing", why.message)
+    view = await _show(context, view, Violation(why.reason, why.message.partition(WAITING)[0]), next_key)
+    request = await _request(context, view, next_key)
+    await settle(context, request, view.key)
+    record = context.store.requests.get(Key("CertificateRequest", view.key.namespace, request.metadata.name))
+    if record is None:
+        raise Retry(f"CertificateRequest {request.metadata.name} was deleted while it was being signed")
+    return await _conclude(context, view, record.object, next_key)
+
+
+async def _show(context: Context, view: View, why: Violation, next_key: NextKey) -> View:
+    """Write Issuing=True, Ready and the name of the temporary Secret, together."""
+    waiting = _waits_for_issuer(context, view)
+    message = f"{why.message}{WAITING}{waiting}" if waiting else why.message
+    status = statuses.issuing(view, Violation(why.reason, message), next_key.secret_name)
+    await statuses.write(context, view.certificate, status)
+    return await gather(context, view.key, view.certificate)
+
+
+def _waits_for_issuer(context: Context, view: View) -> str:
+    """What is wrong with the issuer, for the Certificate's own condition; empty if nothing is."""
+    ref = view.certificate.spec.issuer_ref
+    if ref.effective_group != "cert-manager.io":
+        return ""
+    if not context.issuers.exists(ref, view.key.namespace):
+        return f'{ref.effective_kind} "{ref.name}" does not exist'
+    loaded = context.issuers.find(ref, view.key.namespace)
+    if loaded is None:
+        return f'{ref.effective_kind} "{ref.name}" has not been checked yet'
+    return "" if loaded.health.ready else f'{ref.effective_kind} "{ref.name}" is not ready: {loaded.health.message}'
+
+
+async def _request(context: Context, view: View, next_key: NextKey) -> CertificateRequest:
+    """The one request of this attempt, created if there is none that fits."""
+    since = statuses.issuing_condition(view.certificate)
+    fitting: list[CertificateRequest] = []
+    for record in view.requests:
+        revision = revision_of(record)
+        if revision is not None and revision != view.revision:
+            continue
+        outdated = (
+            revision is None
+            or bool(request_violations(record.object, view.certificate))
+            or not _has_key(record.object, next_key)
+            or _failed_before(record.object, since.last_transition_time if since else None)
+        )
+        if outdated:
+            await delete_request(context, record.object)
+        else:
+            fitting.append(record.object)
+    if fitting:
+        return fitting[0]
+    csr = build_csr(request_spec_of(view.certificate.spec), next_key.key)
+    created = await create_request(context, view.certificate, view.revision, csr, next_key.secret_name)
+    context.reporter.normal(
+        about_certificate(view.certificate),
+        "Requested",
+        f'Created new CertificateRequest resource "{created.metadata.name}"',
+    )
+    return created
+
+
+def _has_key(request: CertificateRequest, next_key: NextKey) -> bool:
+    try:
+        return parse_csr_facts(request.spec.request).spki_sha256 == spki_sha256(next_key.key)
+    except InvalidCSR:
+        return False
+
+
+def _failed_before(request: CertificateRequest, since: object) -> bool:
+    """Whether this is the failed request of an earlier attempt (second precision, contract row 8.18)."""
+    failed_at = request.status.failure_time
+    return failed_at is not None and since is not None and failed_at.replace(microsecond=0) < since  # type: ignore[operator]
+
+
+async def _conclude(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
+    """Failure, success, or nothing yet. Denied wins over everything, then InvalidRequest, Failed, Issued."""
+    conditions = request.status.conditions
+    ready = find_condition(conditions, "Ready")
+    for type_ in ("Denied", "InvalidRequest"):
+        condition = find_condition(conditions, type_)
+        if condition is not None and is_true(conditions, type_):
+            return await fail(context, view, condition.reason, condition.message)
+    if ready is None or ready.reason not in {"Failed", "Issued"}:
+        return view
+    if ready.reason == "Failed":
+        return await fail(context, view, ready.reason, ready.message)
+    # The store keeps no certificates: read it.
+    try:
+        path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name)
+        full = await context.kube.get(path, CertificateRequest)
+    except NotFound as error:
+        raise Retry(f"CertificateRequest {request.metadata.name} is gone") from error
+    try:
+        facts = _acceptable(context, full, next_key)
+    except InvalidCertificate as error:
+        return await fail(context, view, "InvalidCertificate", str(error))
+    del facts
+    return await _succeed(context, view, full, next_key)
+
+
+def _acceptable(context: Context, request: CertificateRequest, next_key: NextKey) -> CertificateFacts:
+    """What an issuer returned, checked before it is stored. Raises InvalidCertificate."""
+    facts = parse_certificate_facts(request.status.certificate)
+    if facts.spki_sha256 != spki_sha256(next_key.key):
+        raise InvalidCertificate("the issuer returned a certificate for another public key than the request's")
+    if facts.not_after <= context.now():
+        raise InvalidCertificate("the issuer returned a certificate that has already expired")
+    return facts
+
+
+async def _succeed(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
+    certificate = view.certificate
+    private_key = certificate.spec.private_key
+    encoding = (private_key.encoding if private_key else "") or DEFAULT_ENCODING
+    material = Material(encode_key(next_key.key, encoding), request.status.certificate, request.status.ca)
+    await apply_secret(context, certificate, issuer_annotations(request.spec.issuer_ref), material, view.secret)
+    after = await gather(context, view.key, certificate)
+    await statuses.write(context, after.certificate, statuses.issued(after))
+    context.reporter.normal(about_certificate(certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
+    await delete_next_key(context, view, next_key.secret_name)
+    return await gather(context, view.key, certificate)
+
+
+async def fail(context: Context, view: View, reason: str, message: str) -> View:
+    """Record a failed issuance; the next attempt waits for the back-off. The temporary keys go, the request stays."""
+    status = statuses.failed(view, reason, message)
+    await statuses.write(context, view.certificate, status)
+    told = next(c.message for c in status.conditions if c.type == "Issuing")
+    context.reporter.warning(about_certificate(view.certificate), reason, told)
+    for name in view.next_keys:
+        await delete_next_key(context, view, name)
+    return await gather(context, view.key, view.certificate)

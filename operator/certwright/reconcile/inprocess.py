@@ -1,0 +1,150 @@
+"""Issue at once: an issuer that signs within this process is ready and we approve for it.
+
+Four writes and no waiting: create the request; its status with approval, certificate and readiness; the Secret; the
+Certificate's status. Each step is skipped if an earlier attempt got that far; what it produced is in :class:`Staged`.
+"""
+
+from __future__ import annotations
+
+from certwright.api import CertificateRequest
+from certwright.api.groups import DEFAULT_ISSUER_GROUP
+from certwright.csrspec import DEFAULT_ENCODING, request_spec_of
+from certwright.policies import Violation, request_violations
+from certwright.reconcile import status as statuses
+from certwright.reconcile.context import Context, Retry, about_certificate
+from certwright.reconcile.keys import choose_key
+from certwright.reconcile.nextkey import next_key_name
+from certwright.reconcile.requests import create_request, delete_request
+from certwright.reconcile.signing import (
+    DENIED_MESSAGE,
+    ISSUED_MESSAGE,
+    Outcome,
+    approve,
+    approves,
+    sign,
+    with_outcome,
+    write_status,
+)
+from certwright.reconcile.staged import Staged
+from certwright.reconcile.target import Material, apply_secret, issuer_annotations
+from certwright.reconcile.view import View, gather
+from certwright.reporter import find_condition, is_true
+from certwright_issuers.contract import Issued
+from certwright_issuers.csr import build_csr
+from certwright_issuers.keys import encode_key
+
+CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
+
+
+def can_issue_at_once(context: Context, view: View) -> bool:
+    """Whether nobody else has to do anything for this issuance, and no slower one is under way."""
+    ref = view.certificate.spec.issuer_ref
+    loaded = context.issuers.find(ref, view.key.namespace)
+    return (
+        ref.effective_group == DEFAULT_ISSUER_GROUP
+        and loaded is not None
+        and loaded.issuer is not None
+        and loaded.type is not None
+        and loaded.type.in_process
+        and loaded.health.ready
+        and approves(context.settings.approval, ref, view.key.namespace)
+        and not view.next_keys
+    )
+
+
+async def issue_at_once(context: Context, view: View, why: Violation) -> View | Outcome:
+    """Issue; the view afterwards, or the outcome that keeps the request from being signed.
+
+    Raises CannotRegenerateKey, NameTaken, Retry and KubeError; another call then goes on where this one stopped.
+    """
+    staged = await _staged(context, view)
+    if staged.request is None:
+        staged.request = await create_request(
+            context, view.certificate, staged.revision, staged.csr_pem, next_key_name(view.certificate)
+        )
+    outcome = await _sign(context, view, staged)
+    if outcome is not None:
+        return outcome
+    await _store(context, view, staged)
+    after = await gather(context, view.key, view.certificate)
+    await statuses.write(context, after.certificate, statuses.issued(after))
+    context.staged.pop(view.certificate.metadata.uid, None)
+    about = about_certificate(view.certificate)
+    if not view.issuing:
+        context.reporter.normal(about, "Issuing", why.message)
+    context.reporter.normal(about, "Issuing", CERTIFICATE_ISSUED_MESSAGE)
+    for note in staged.issued.notes if staged.issued else ():
+        context.reporter.warning(about, note.reason, note.message)
+    return after
+
+
+async def _staged(context: Context, view: View) -> Staged:
+    """What an earlier attempt has left that still fits, else a fresh key and CSR; leftovers of older ones are removed."""
+    uid = view.certificate.metadata.uid
+    staged = context.staged.get(uid)
+    if staged is not None and not _fits(staged, view):
+        del context.staged[uid]
+        staged = None
+    for record in view.next:
+        if staged is None or staged.request is None or record.meta.uid != staged.request.metadata.uid:
+            await delete_request(context, record.object)
+    if staged is None:
+        chosen = await choose_key(context, view)
+        spec = request_spec_of(view.certificate.spec)
+        staged = Staged(view.revision, chosen.key, build_csr(spec, chosen.key))
+        context.staged[uid] = staged
+    return staged
+
+
+def _fits(staged: Staged, view: View) -> bool:
+    """Whether the spec still asks for what was begun."""
+    if staged.revision != view.revision:
+        return False
+    if staged.request is None:
+        return False
+    return not request_violations(staged.request, view.certificate)
+
+
+async def _sign(context: Context, view: View, staged: Staged) -> Outcome | None:
+    """Have the request signed and say so in its status; an Outcome if that can't be done."""
+    request = _latest(context, staged)
+    conditions = request.status.conditions
+    if is_true(conditions, "Denied"):
+        return Outcome("Denied", "Denied", DENIED_MESSAGE)
+    ready = find_condition(conditions, "Ready")
+    if ready is not None and ready.reason == "Issued" and staged.issued is not None:
+        return None
+    if not is_true(conditions, "Approved"):
+        conditions = approve(context, request, conditions)
+    outcome = (
+        Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=staged.issued)
+        if staged.issued
+        else await sign(context, request, view.key, staged.key)
+    )
+    staged.issued = outcome.issued
+    staged.request = await write_status(context, request, with_outcome(context, request, conditions, outcome))
+    return None if outcome.state == "Issued" else outcome
+
+
+def _latest(context: Context, staged: Staged) -> CertificateRequest:
+    if staged.request is None:
+        raise AssertionError("the request has been created before it is signed")
+    meta = staged.request.metadata
+    for record in context.store.requests_owned_by(meta.owner_references[0].uid):
+        if record.meta.uid == meta.uid:
+            staged.request = record.object
+            return record.object
+    staged.request = None
+    raise Retry(f"CertificateRequest {meta.name} was deleted while it was being signed")
+
+
+async def _store(context: Context, view: View, staged: Staged) -> None:
+    """Write the Secret, unless an earlier attempt has."""
+    issued: Issued | None = staged.issued
+    if issued is None or staged.request is None:
+        raise AssertionError("the certificate has been issued before it is stored")
+    private_key = view.certificate.spec.private_key
+    encoding = (private_key.encoding if private_key else "") or DEFAULT_ENCODING
+    material = Material(encode_key(staged.key, encoding), issued.chain_pem, issued.ca_pem)
+    issuer = issuer_annotations(staged.request.spec.issuer_ref)
+    await apply_secret(context, view.certificate, issuer, material, view.secret)

@@ -1,0 +1,59 @@
+"""Issuers and ClusterIssuers: build, check, say so in the Ready condition, wake whoever waited."""
+
+from __future__ import annotations
+
+from certwright.api import Issuer, IssuerStatus
+from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.kube import CLUSTER_ISSUERS, ISSUERS
+from certwright.reconcile.context import Context
+from certwright.reconcile.statuspatch import status_patch
+from certwright.reporter import Subject, find_condition, with_condition
+from certwright.workqueue import Key
+
+
+async def reconcile_issuer(context: Context, key: Key) -> float | None:
+    """Returns after how many seconds to look again by itself."""
+    issuer = context.store.issuers.get(key)
+    if issuer is None or issuer.metadata.deletion_timestamp is not None:
+        context.issuers.drop(key)
+        _wake(context, key)
+        return None
+    before = context.issuers.find_key(key)
+    loaded = await context.issuers.load(key, issuer, context.now())
+    await _report(context, key, issuer, ready=loaded.health.ready, reason=loaded.health.reason, message=loaded.health.message)
+    if before is None or before.health != loaded.health or before.fingerprint != loaded.fingerprint:
+        _wake(context, key)
+    recheck = loaded.health.recheck_after
+    return recheck.total_seconds() if recheck is not None else None
+
+
+async def _report(context: Context, key: Key, issuer: Issuer, *, ready: bool, reason: str, message: str) -> None:
+    """Write the condition if it changed, and one Event with it."""
+    status = "True" if ready else "False"
+    old = find_condition(issuer.status.conditions, "Ready")
+    generation = issuer.metadata.generation
+    if old and (old.status, old.reason, old.message, old.observed_generation) == (status, reason, message, generation):
+        return
+    conditions = with_condition(
+        issuer.status.conditions,
+        "Ready",
+        status=status,
+        reason=reason,
+        message=message,
+        now=context.now(),
+        generation=generation,
+    )
+    resource = ISSUERS if key.kind == "Issuer" else CLUSTER_ISSUERS
+    patch = status_patch(issuer.metadata, issuer.status, IssuerStatus(acme=issuer.status.acme, conditions=conditions))
+    written = await context.kube.merge_patch(resource.path(key.namespace, key.name, "status"), patch, Issuer)
+    context.store.put_issuer(key.kind, written)
+    subject = Subject(CERTIFICATE_API_VERSION, key.kind, issuer.metadata)
+    if ready:
+        context.reporter.normal(subject, reason, message)
+    else:
+        context.reporter.warning(subject, reason, message)
+
+
+def _wake(context: Context, key: Key) -> None:
+    for waiter in context.issuers.take_waiting(key):
+        context.queue.add(waiter)

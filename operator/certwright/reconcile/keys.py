@@ -1,0 +1,55 @@
+"""Which private key an issuance uses: a new one, or the one in the Secret (spec.privateKey.rotationPolicy)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from certwright.csrspec import DEFAULT_ROTATION, key_spec_of
+from certwright.reconcile.context import Context, about_certificate
+from certwright.reconcile.view import View
+from certwright.secretfacts import TLS_KEY
+from certwright_issuers.keys import InvalidKey, PrivateKey, key_kind_violations, load_key
+
+
+class CannotRegenerateKey(Exception):
+    """rotationPolicy Never, and the key in the Secret does not fit the spec: a person has to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenKey:
+    """The key, and whether it is the one already in the Secret."""
+
+    key: PrivateKey = field(repr=False)
+    reused: bool
+
+
+async def choose_key(context: Context, view: View) -> ChosenKey:
+    """Make or reuse a key. Raises CannotRegenerateKey."""
+    spec = view.certificate.spec
+    wanted = key_spec_of(spec)
+    policy = (spec.private_key.rotation_policy if spec.private_key else "") or DEFAULT_ROTATION
+    if policy == "Never" and view.secret is not None and view.secret.key is not None:
+        violations = key_kind_violations(view.secret.key, wanted)
+        if violations:
+            raise CannotRegenerateKey(
+                f'The private key in Secret "{spec.secret_name}" does not fit [{" ".join(violations)}], and '
+                "spec.privateKey.rotationPolicy Never forbids making another one. Set it to Always, or delete the "
+                "key from the Secret"
+            )
+        stored = await _stored_key(context, view)
+        if stored is not None:
+            return ChosenKey(stored, reused=True)
+    return ChosenKey(await context.keys.generate(wanted), reused=False)
+
+
+async def _stored_key(context: Context, view: View) -> PrivateKey | None:
+    secret = await context.read_secret(view.where)
+    try:
+        return load_key(secret.data.get(TLS_KEY, b""), trusted=True) if secret else None
+    except InvalidKey:
+        return None
+
+
+def tell_cannot_regenerate(context: Context, view: View, error: CannotRegenerateKey) -> None:
+    """The Event for it."""
+    context.reporter.warning(about_certificate(view.certificate), "CannotRegenerateKey", str(error))

@@ -1,0 +1,283 @@
+"""CertificateRequests: approve, have the issuer sign, and say what came of it.
+
+Whoever made the request: certwright for a Certificate, a person, a CSI driver, a service mesh. The Ready condition has
+one of four reasons, Pending, Failed, Issued or Denied; the precise cause is the message and the Event (API contract
+section 2.3). Approval and signature go out in one write where nothing has to be waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from certwright.api import CertificateRequest, Condition, IssuerRef
+from certwright.api.duration import parse_go_duration
+from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
+from certwright.issuerpool import Loaded
+from certwright.kube import CERTIFICATE_REQUESTS
+from certwright.reconcile.context import Context, Retry, about_request
+from certwright.reconcile.statuspatch import status_patch
+from certwright.reporter import find_condition, is_true, with_condition
+from certwright.secretfacts import TLS_KEY
+from certwright.settings import ApprovalSettings
+from certwright.store import NamespacedName
+from certwright.workqueue import Key
+from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
+from certwright_issuers.contract import (
+    DEFAULT_DURATION,
+    ConfigInvalid,
+    Issued,
+    IssuerError,
+    Pending,
+    RateLimited,
+    RequestRejected,
+    SigningRequest,
+    Unavailable,
+)
+from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
+from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.usages import DEFAULT_USAGES, request_contradictions
+
+logger = logging.getLogger(__name__)
+
+APPROVED_REASON = "cert-manager.io"
+APPROVED_MESSAGE = "Certificate request has been approved by cert-manager.io"
+ISSUED_MESSAGE = "Certificate fetched from issuer successfully"
+DENIED_MESSAGE = "The CertificateRequest was denied by an approval controller"
+WAITING_MESSAGE = "Not signing CertificateRequest until it is Approved"
+NOT_READY_MESSAGE = "Referenced issuer does not have a Ready status condition"
+
+SETTLED = frozenset({"Failed", "Issued", "Denied"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt to sign. ``state`` is the Ready reason: Pending, Failed or Issued."""
+
+    state: str
+    event_reason: str
+    message: str
+    issued: Issued | None = None
+    #: The request contradicts itself: nobody can ever sign it.
+    invalid: bool = False
+    retry_after: timedelta | None = None
+
+
+async def reconcile_request(context: Context, key: Key) -> float | None:
+    """A request that no Certificate of ours owns. Returns after how many seconds to look again."""
+    record = context.store.requests.get(key)
+    if record is None or record.meta.deletion_timestamp is not None:
+        return None
+    await settle(context, record.object, key)
+    return None
+
+
+async def settle(context: Context, request: CertificateRequest, waiter: Key) -> None:
+    """Bring one request as far as it can go now. ``waiter`` is looked at again when its issuer changes."""
+    conditions = request.status.conditions
+    ready = find_condition(conditions, "Ready")
+    if is_true(conditions, "Denied"):
+        if ready is None or ready.reason != "Denied":
+            await _write(context, request, conditions, Outcome("Denied", "Denied", DENIED_MESSAGE))
+        return
+    if is_true(conditions, "InvalidRequest") or (ready is not None and ready.reason in SETTLED):
+        return
+    approved = is_true(conditions, "Approved")
+    approving = not approved and approves(context.settings.approval, request.spec.issuer_ref, request.metadata.namespace)
+    if approving:
+        conditions = approve(context, request, conditions)
+    elif not approved:
+        context.reporter.normal(about_request(request), "WaitingForApproval", WAITING_MESSAGE)
+        return
+    if request.spec.issuer_ref.effective_group != DEFAULT_ISSUER_GROUP:
+        if approving:
+            await _write(context, request, conditions, None)
+            context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
+        return
+    outcome = await sign(context, request, waiter, None)
+    await _write(context, request, conditions, outcome)
+    if outcome.state == "Pending" and outcome.retry_after is not None:
+        raise Retry(outcome.message, outcome.retry_after.total_seconds())
+
+
+def approve(context: Context, request: CertificateRequest, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """``conditions`` with our approval."""
+    del request
+    return with_condition(
+        conditions, "Approved", status="True", reason=APPROVED_REASON, message=APPROVED_MESSAGE, now=context.now()
+    )
+
+
+def approves(settings: ApprovalSettings, ref: IssuerRef, namespace: str) -> bool:
+    """Whether the built-in approver approves requests for this signer (names as in RBAC on ``signers``)."""
+    if not settings.enabled:
+        return False
+    plural = ref.effective_kind.lower() + "s"
+    scoped = ref.name if ref.effective_kind.startswith("Cluster") else f"{namespace}.{ref.name}"
+    name = f"{plural}.{ref.effective_group}/{scoped}"
+    return any(
+        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in settings.signer_names
+    )
+
+
+async def sign(context: Context, request: CertificateRequest, waiter: Key, key: PrivateKey | None) -> Outcome:
+    """Have the issuer sign an approved request. Raises nothing an issuer can cause; KubeError passes through.
+
+    ``key`` is the request's private key if the caller holds it; self-signed issuers otherwise read it from the Secret
+    that the request's annotation names.
+    """
+    ref, namespace = request.spec.issuer_ref, request.metadata.namespace
+    context.issuers.wait_for(ref, namespace, waiter)
+    loaded = context.issuers.find(ref, namespace)
+    if not context.issuers.exists(ref, namespace):
+        return _issuer_not_found(ref)
+    if loaded is None or loaded.issuer is None or loaded.type is None or not loaded.health.ready:
+        return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
+    try:
+        parsed = parse_csr(request.spec.request)
+    except InvalidCSR as error:
+        return Outcome("Failed", "RequestParsingError", f"Failed to decode CSR in spec.request: {error}", invalid=True)
+    try:
+        if loaded.type.needs_private_key and key is None:
+            key = await _annotated_key(context, request)
+        signing = _signing_request(context, request, parsed, key)
+        result = await loaded.issuer.sign(signing)
+        if isinstance(result, Pending):
+            return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
+        parse_certificate_facts(result.chain_pem)
+    except InvalidCertificate as error:
+        return Outcome("Failed", "DecodeError", f"Failed to decode returned certificate: {error}")
+    except RequestRejected as error:
+        return Outcome("Failed", error.reason, error.message, invalid=error.reason == INVALID)
+    except IssuerError as error:
+        return _pending(context, loaded, error)
+    return Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=result)
+
+
+#: Reason of requests whose CSR and spec contradict each other.
+INVALID = "InvalidRequest"
+
+
+def _signing_request(
+    context: Context, request: CertificateRequest, parsed: ParsedCSR, key: PrivateKey | None
+) -> SigningRequest:
+    """The issuer's view of a request. Raises RequestRejected if it contradicts itself."""
+    spec = request.spec
+    usages = spec.usages or DEFAULT_USAGES
+    contradictions = request_contradictions(parsed.facts, usages, is_ca=bool(spec.is_ca))
+    if contradictions:
+        raise RequestRejected(INVALID, f"The CSR in spec.request does not match the request: {'; '.join(contradictions)}")
+    try:
+        duration = parse_go_duration(spec.duration) if spec.duration else DEFAULT_DURATION
+    except ValueError as error:
+        raise RequestRejected(INVALID, f"spec.duration: {error}") from error
+    return SigningRequest(
+        csr=parsed.csr,
+        duration=duration,
+        is_ca=bool(spec.is_ca),
+        usages=usages,
+        now=context.now().replace(microsecond=0),
+        private_key=key,
+    )
+
+
+async def _annotated_key(context: Context, request: CertificateRequest) -> PrivateKey:
+    """The private key in the Secret that the request's annotation names, in the request's own namespace."""
+    name = request.metadata.annotations.get(ANNOTATION_PRIVATE_KEY_SECRET_NAME, "")
+    if not name:
+        raise RequestRejected(
+            "MissingAnnotation",
+            f"Annotation {ANNOTATION_PRIVATE_KEY_SECRET_NAME!r} missing or reference empty: it names the Secret with the "
+            "request's private key, which a self-signed certificate is signed with",
+        )
+    secret = await context.read_secret(NamespacedName(request.metadata.namespace, name))
+    if secret is None:
+        raise Unavailable("MissingSecret", f'Referenced secret "{request.metadata.namespace}/{name}" not found')
+    try:
+        return load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+    except InvalidKey as error:
+        raise Unavailable("ErrorParsingKey", f'Failed to get key "{TLS_KEY}" of secret "{name}": {error}') from error
+
+
+def _issuer_not_found(ref: IssuerRef) -> Outcome:
+    kind = ref.effective_kind
+    what = f'{kind.lower()}.{ref.effective_group} "{ref.name}" not found'
+    return Outcome("Pending", "IssuerNotFound", f'Referenced "{kind}" not found: {what}')
+
+
+def _pending(context: Context, loaded: Loaded, error: IssuerError) -> Outcome:
+    """An error that may pass: when to try again."""
+    del loaded
+    match error:
+        case ConfigInvalid():
+            # The issuer's own reconcile finds the same and wakes us when it is mended.
+            return Outcome("Pending", error.reason, error.message, retry_after=timedelta(seconds=30))
+        case RateLimited():
+            return Outcome("Pending", error.reason, error.message, retry_after=error.retry_at - context.now())
+        case Unavailable():
+            return Outcome("Pending", error.reason, error.message, retry_after=error.retry_after or timedelta(seconds=10))
+        case _:
+            logger.exception("an issuer raised an error of an unknown kind", exc_info=error)
+            return Outcome("Pending", "InternalError", "internal error, see the operator's log", retry_after=timedelta(seconds=30))
+
+
+async def _write(
+    context: Context, request: CertificateRequest, conditions: tuple[Condition, ...], outcome: Outcome | None
+) -> None:
+    """One status write with everything that changed, and the Events that go with it."""
+    old_ready = find_condition(request.status.conditions, "Ready")
+    status = msgspec.structs.replace(request.status, conditions=conditions)
+    if outcome is not None:
+        status = with_outcome(context, request, conditions, outcome)
+    if status != request.status:
+        await write_status(context, request, status)
+    if outcome is None or (outcome.state == "Pending" and old_ready is not None and old_ready.reason == "Pending"):
+        return
+    about = about_request(request)
+    if outcome.state == "Issued":
+        context.reporter.normal(about, outcome.event_reason, outcome.message)
+        for note in outcome.issued.notes if outcome.issued else ():
+            context.reporter.warning(about, note.reason, note.message)
+    elif outcome.state == "Pending":
+        context.reporter.normal(about, outcome.event_reason, outcome.message)
+    else:
+        context.reporter.warning(about, outcome.event_reason, outcome.message)
+
+
+def with_outcome(
+    context: Context, request: CertificateRequest, conditions: tuple[Condition, ...], outcome: Outcome
+) -> msgspec.Struct:
+    """The status of ``request`` after ``outcome``."""
+    now = context.now().replace(microsecond=0)
+    conditions = with_condition(
+        conditions,
+        "Ready",
+        status="True" if outcome.state == "Issued" else "False",
+        reason=outcome.state,
+        message=outcome.message,
+        now=now,
+    )
+    if outcome.invalid:
+        conditions = with_condition(
+            conditions, "InvalidRequest", status="True", reason=INVALID, message=outcome.message, now=now
+        )
+    failed = outcome.state in {"Failed", "Denied"}
+    return msgspec.structs.replace(
+        request.status,
+        conditions=conditions,
+        certificate=outcome.issued.chain_pem if outcome.issued else b"",
+        ca=outcome.issued.ca_pem if outcome.issued else b"",
+        failure_time=request.status.failure_time or (now if failed else None),
+    )
+
+
+async def write_status(context: Context, request: CertificateRequest, status: msgspec.Struct) -> CertificateRequest:
+    """Patch the status and take the answer into the store. Raises Conflict if the request changed meanwhile."""
+    path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name, "status")
+    patch = status_patch(request.metadata, request.status, status)
+    written = await context.kube.merge_patch(path, patch, CertificateRequest)
+    context.store.put_request(written)
+    return written

@@ -1,0 +1,303 @@
+"""The operator as a whole: what runs, in which order it starts, and how it stops.
+
+Start: wait for the CRDs, list everything once, serve health, watch (Kopf for our kinds, ``secretwatch`` for Secrets),
+campaign for the Lease, work. Stop: take no more keys, let those in flight finish, give the Lease back, end the watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+import msgspec
+
+from certwright.access import Access, load_access
+from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
+from certwright.errors import Forbidden, Gone, KubeError, NotFound, Transient
+from certwright.fence import Fence
+from certwright.handlers import REGISTRY
+from certwright.health import Server
+from certwright.ingest import Ingest
+from certwright.issuerpool import IssuerPool
+from certwright.keyfactory import KeyFactory
+from certwright.kube import (
+    CERTIFICATE_REQUESTS,
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    ISSUERS,
+    METADATA_LIST,
+    KubeClient,
+    Resource,
+)
+from certwright.leases import LeaseThread, own_identity
+from certwright.metrics import render_metrics
+from certwright.reconcile.context import Context
+from certwright.reporter import Reporter
+from certwright.secretwatch import SecretWatch
+from certwright.settings import Settings
+from certwright.store import Store
+from certwright.worker import Workers
+from certwright.workqueue import Key, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between looks for CRDs that are not installed yet.
+CRD_PAUSE = 2.0
+#: A watch that was interrupted lists again; objects deleted in the gap are looked for when the list has settled.
+RELIST_SETTLE = 3.0
+#: Kopf ending more often than this within ten minutes ends the process: a fresh one may see clearer.
+KOPF_RESTARTS = 5
+#: What Events may take after the last reconcile.
+EVENT_DRAIN = 0.5
+
+
+class _Partial(msgspec.Struct, gc=False):
+    metadata: ObjectMeta
+
+
+class Runtime:
+    """One operator process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fence = Fence()
+        self._stopping = asyncio.Event()
+        self._synced = False
+        self._loop = asyncio.get_running_loop()
+        self._store = Store()
+        self._queue = WorkQueue()
+        self._ingest = Ingest(self._store, self._queue)
+        self._workers: Workers | None = None
+        self._lease: LeaseThread | None = None
+
+    async def run(self) -> None:
+        """Run until told to stop by a signal. Raises NoAccess when there is no cluster to talk to."""
+        access = load_access(self._settings.kubeconfig, self._settings.context)
+        self._install_signals()
+        async with AsyncExitStack() as stack:
+            kube = await stack.enter_async_context(KubeClient(access, self._settings.kube, self._fence))
+            await self._serve(stack)
+            reporter = await stack.enter_async_context(Reporter(kube, own_identity().partition("_")[0]))
+            keys = KeyFactory(self._settings.issuance.key_threads)
+            stack.callback(keys.close)
+            pool = IssuerPool(kube, self._store, self._settings.cluster_resource_namespace)
+            context = Context(
+                settings=self._settings,
+                kube=kube,
+                store=self._store,
+                queue=self._queue,
+                reporter=reporter,
+                issuers=pool,
+                keys=keys,
+                now=lambda: datetime.now(UTC),
+            )
+            secrets = SecretWatch(kube, self._store, self._settings.namespace, self._ingest.secret)
+            if not await self._until_stopped(self._sync(kube, secrets)):
+                return
+            workers = self._workers = Workers(context, self._fence)
+            workers.start()
+            background = [
+                asyncio.create_task(secrets.run(), name="secrets"),
+                asyncio.create_task(self._forget_vanished(kube), name="vanished"),
+                asyncio.create_task(self._watch(access), name="kopf"),
+            ]
+            for task in background:
+                task.add_done_callback(self._ended)
+            self._campaign(access)
+            await self._stopping.wait()
+            await self._stop(workers, reporter, background)
+
+    async def _until_stopped(self, work: Awaitable[None]) -> bool:
+        """Do the work unless told to stop before it ends; whether it ended."""
+        working = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not working.done():
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            return False
+        working.result()
+        return True
+
+    async def _stop(self, workers: Workers, reporter: Reporter, background: list[asyncio.Task[None]]) -> None:
+        logger.info("stopping")
+        await workers.drain(self._settings.grace_period)
+        await reporter.drain(EVENT_DRAIN)
+        if self._lease is not None:
+            await asyncio.to_thread(self._lease.release)
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background, timeout=5)
+        logger.info("stopped")
+
+    # Start
+
+    async def _sync(self, kube: KubeClient, secrets: SecretWatch) -> None:
+        """List everything once, so that no decision is made on half a picture."""
+        await self._retrying(lambda: self._await_crds(kube))
+        began = self._loop.time()
+        await self._retrying(lambda: self._list_all(kube))
+        count = await self._retrying(secrets.prime)
+        self._synced = True
+        logger.info(
+            "knows %d Certificates, %d CertificateRequests, %d issuers and %d issued Secrets after %.1f s",
+            len(self._store.certificates),
+            len(self._store.requests),
+            len(self._store.issuers),
+            count,
+            self._loop.time() - began,
+        )
+
+    async def _retrying(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        pause = 1.0
+        while True:
+            try:
+                return await step()
+            except (Transient, Gone, Forbidden) as error:
+                logger.warning("can't start yet, next try in %.0f s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(30.0, pause * 2)
+
+    async def _await_crds(self, kube: KubeClient) -> None:
+        wanted = {resource.plural for resource, _ in self._kinds()}
+        while True:
+            try:
+                answer = await kube.get("/apis/cert-manager.io/v1", dict)
+            except NotFound:
+                answer = {}
+            missing = wanted - {entry["name"] for entry in answer.get("resources", ())}
+            if not missing:
+                return
+            logger.warning("CRDs are not installed: %s.cert-manager.io; apply crds/", ", ".join(sorted(missing)))
+            await asyncio.sleep(CRD_PAUSE)
+
+    def _kinds(self) -> list[tuple[Resource, type[Any]]]:
+        cluster = [] if self._settings.namespace else [(CLUSTER_ISSUERS, Issuer)]
+        return [*cluster, (ISSUERS, Issuer), (CERTIFICATES, Certificate), (CERTIFICATE_REQUESTS, CertificateRequest)]
+
+    async def _list_all(self, kube: KubeClient) -> None:
+        takers: dict[str, Callable[[Any], None]] = {
+            "clusterissuers": lambda item: self._ingest.take_issuer("ClusterIssuer", item),
+            "issuers": lambda item: self._ingest.take_issuer("Issuer", item),
+            "certificates": self._ingest.take_certificate,
+            "certificaterequests": self._ingest.take_request,
+        }
+        for resource, type_ in self._kinds():
+            async for page, _ in kube.pages(self._path(resource), type_):
+                for item in page:
+                    takers[resource.plural](item)
+                await asyncio.sleep(0)
+
+    def _path(self, resource: Resource) -> str:
+        return resource.path("" if resource is CLUSTER_ISSUERS else self._settings.namespace)
+
+    # Watches
+
+    async def _watch(self, access: Access) -> None:
+        """Kopf, started again when it ends by itself (some faults of a watch end it)."""
+        ends: list[float] = []
+        while True:
+            memo = kopf.Memo(ingest=self._ingest, access=access, install_signals=self._install_signals)
+            try:
+                await kopf.operator(
+                    registry=REGISTRY,
+                    memo=memo,
+                    standalone=True,
+                    clusterwide=not self._settings.namespace,
+                    namespaces=[self._settings.namespace] if self._settings.namespace else [],
+                )
+            except Exception:
+                logger.exception("the watches ended")
+            now = self._loop.time()
+            ends = [end for end in ends if now - end < 600] + [now]
+            if len(ends) > KOPF_RESTARTS:
+                raise RuntimeError(f"the watches ended {len(ends)} times in ten minutes")
+            await asyncio.sleep(1 + random.random())  # noqa: S311 (spreading load, not secrecy)
+
+    async def _forget_vanished(self, kube: KubeClient) -> None:
+        """After each list of Kopf's, look for objects it does not know to be gone (deleted while it was not watching)."""
+        seen = 0
+        while True:
+            await asyncio.sleep(RELIST_SETTLE)
+            count = self._ingest.relisted
+            if count == seen:
+                continue
+            await asyncio.sleep(RELIST_SETTLE)
+            if self._ingest.relisted != count:
+                continue
+            try:
+                for resource, _ in self._kinds():
+                    await self._forget_vanished_of(kube, resource)
+            except KubeError as error:
+                logger.warning("deleted objects can't be looked for yet: %s", error)
+            else:
+                seen = count
+
+    async def _forget_vanished_of(self, kube: KubeClient, resource: Resource) -> None:
+        kinds = {"clusterissuers": "ClusterIssuer", "issuers": "Issuer", "certificates": "Certificate"}
+        kind = kinds.get(resource.plural, "CertificateRequest")
+        before = {key for key in self._store.keys() if key.kind == kind}
+        listed: set[Key] = set()
+        async for page, _ in kube.pages(self._path(resource), _Partial, accept=METADATA_LIST):
+            listed |= {Key(kind, item.metadata.namespace, item.metadata.name) for item in page}
+        for key in before - listed:
+            logger.info("%s was deleted while it was not watched", key)
+            self._store.drop(key)
+            self._queue.add(key)
+
+    # Leadership
+
+    def _campaign(self, access: Access) -> None:
+        if not self._settings.lease.enabled:
+            self._fence.open_until(float("inf"))
+            self._lead(leading=True)
+            return
+        self._lease = LeaseThread(
+            access,
+            self._settings.lease,
+            self._fence,
+            lambda leading: self._loop.call_soon_threadsafe(lambda: self._lead(leading=leading)),
+        )
+        self._lease.start()
+
+    def _lead(self, *, leading: bool) -> None:
+        if self._workers is not None and not self._stopping.is_set():
+            self._workers.lead(leading=leading)
+
+    # Health and end
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        serving = self._settings.serving
+        pages = {"/livez": self._livez, "/healthz": self._livez, "/readyz": self._readyz}
+        await stack.enter_async_context(Server(serving.health_address, pages))
+        metrics = {"/metrics": lambda: render_metrics(self._store, self._workers, self._fence)}
+        await stack.enter_async_context(Server(serving.metrics_address, metrics))
+
+    def _livez(self) -> tuple[int, str, str]:
+        """Bad when the Lease thread has died: the process would never write again."""
+        alive = self._lease is None or self._lease.is_alive() or self._stopping.is_set()
+        return (200, "text/plain", "ok") if alive else (503, "text/plain", "the Lease thread has ended")
+
+    def _readyz(self) -> tuple[int, str, str]:
+        """Good once everything is known; a replica that waits for the Lease is ready, too."""
+        return (200, "text/plain", "ok") if self._synced else (503, "text/plain", "still listing")
+
+    def _install_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopping.set)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A background task ends only when cancelled; anything else ends the process."""
+        if task.cancelled() or self._stopping.is_set():
+            return
+        logger.critical("%s ended, so does the process", task.get_name(), exc_info=task.exception())
+        self._stopping.set()

@@ -1,0 +1,114 @@
+"""The watch on Secrets: metadata only, all namespaces, nothing kept but what somebody asked about.
+
+Kopf can't watch metadata alone, and full Secrets of a whole cluster don't belong into this process. This reflector lists
+and watches ``PartialObjectMetadata``; for a Secret that a Certificate or an issuer names, a change makes the facts about
+it forgotten and its users looked at again. All others cost a decoded line and are dropped.
+
+At the start the labelled Secrets (those issued earlier) are listed in full once, page by page, so that a restart with
+thousands of Certificates needs a handful of reads instead of thousands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from certwright.api import ObjectMeta
+from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
+from certwright.errors import Forbidden, Gone, Transient
+from certwright.kube import METADATA, METADATA_LIST, SECRETS, KubeClient
+from certwright.secretfacts import Secret, facts_of
+from certwright.store import NamespacedName, Store, version_of
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two tries of a list or watch that failed.
+RETRY_PAUSES = (1.0, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+
+class _Partial(msgspec.Struct, gc=False):
+    metadata: ObjectMeta
+
+
+class SecretWatch:
+    """Keeps ``store.secrets`` and ``store.next_keys`` true."""
+
+    def __init__(self, kube: KubeClient, store: Store, namespace: str, changed: Callable[[NamespacedName], None]) -> None:
+        self._kube = kube
+        self._store = store
+        self._path = SECRETS.path(namespace)
+        self._changed = changed
+        self._version = ""
+        self._failures = 0
+
+    async def prime(self) -> int:
+        """Read the facts of all issued Secrets; how many there are. Raises KubeError."""
+        count = 0
+        selector = {"labelSelector": f"{LABEL_FILTERED_CACHE}=true,!{LABEL_NEXT_PRIVATE_KEY}"}
+        async for page, _ in self._kube.pages(self._path, Secret, query=selector):
+            for secret in page:
+                where = NamespacedName(secret.metadata.namespace, secret.metadata.name)
+                self._store.put_secret(where, facts_of(secret))
+            count += len(page)
+            await asyncio.sleep(0)
+        await self._list()
+        return count
+
+    async def run(self) -> None:
+        """Watch for ever; lists again whenever the server has lost track."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+                self._failures = 0
+            except Gone:
+                self._version = ""
+            except (Transient, Forbidden, msgspec.MsgspecError) as error:
+                pause = RETRY_PAUSES[min(self._failures, len(RETRY_PAUSES) - 1)]
+                self._failures += 1
+                logger.warning("Secrets can't be watched, next try in %.0f s: %s", pause, error)
+                await asyncio.sleep(pause)
+
+    async def _list(self) -> None:
+        listed: set[NamespacedName] = set()
+        version = ""
+        async for page, page_version in self._kube.pages(self._path, _Partial, accept=METADATA_LIST):
+            version = page_version
+            for item in page:
+                listed.add(self._exists(item.metadata))
+        for where in self._store.known_secrets() - listed:
+            self._gone(where)
+        self._version = version
+
+    async def _watch(self) -> None:
+        async for event in self._kube.watch(self._path, self._version, accept=METADATA):
+            meta = msgspec.json.decode(event.object, type=_Partial).metadata
+            if event.type == "DELETED":
+                where = NamespacedName(meta.namespace, meta.name)
+                self._gone(where)
+                self._next_key(meta, where, exists=False)
+            elif event.type != "BOOKMARK":
+                self._exists(meta)
+            self._version = meta.resource_version
+
+    def _exists(self, meta: ObjectMeta) -> NamespacedName:
+        where = NamespacedName(meta.namespace, meta.name)
+        self._next_key(meta, where, exists=True)
+        if self._store.see_secret(where, version_of(meta)):
+            self._changed(where)
+        return where
+
+    def _gone(self, where: NamespacedName) -> None:
+        if self._store.see_secret(where, 0):
+            self._changed(where)
+
+    def _next_key(self, meta: ObjectMeta, where: NamespacedName, *, exists: bool) -> None:
+        if LABEL_NEXT_PRIVATE_KEY not in meta.labels:
+            return
+        for owner in meta.owner_references:
+            if owner.kind == "Certificate":
+                (self._store.add_next_key if exists else self._store.drop_next_key)(owner.uid, where)

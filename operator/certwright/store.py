@@ -1,0 +1,302 @@
+"""What certwright knows of the cluster: the objects it decides on, with the look-ups it needs, and nothing more.
+
+Filled by the first lists, by watches, and by the answers of its own writes ("read your writes"): a version older than
+the one held is ignored, so an event that is still on its way can't undo what was just written. Secrets are held as facts
+(``secretfacts.py``), never as bytes, and issued certificates of requests as digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from certwright.api import Certificate, CertificateRequest, Issuer, IssuerRef, ObjectMeta
+from certwright.secretfacts import SecretFacts
+from certwright.workqueue import Key
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+#: How long a deleted object's last version is remembered, in objects: events older than the deletion are refused.
+TOMBSTONES = 4096
+
+
+class Index(Generic[K, V]):
+    """Many-to-many look-up that keeps no empty sets."""
+
+    def __init__(self) -> None:
+        self._sets: defaultdict[K, set[V]] = defaultdict(set)
+
+    def add(self, keys: Iterable[K], value: V) -> None:
+        """Make ``value`` found under each key."""
+        for key in keys:
+            self._sets[key].add(value)
+
+    def remove(self, keys: Iterable[K], value: V) -> None:
+        """Undo ``add``; unknown pairs are ignored."""
+        for key in keys:
+            found = self._sets.get(key)
+            if found is not None:
+                found.discard(value)
+                if not found:
+                    del self._sets[key]
+
+    def get(self, key: K) -> frozenset[V]:
+        """All values under ``key``."""
+        return frozenset(self._sets.get(key, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A CertificateRequest without its issued certificate, of which only the SHA-256 digest is kept."""
+
+    object: CertificateRequest
+    certificate_digest: bytes
+
+    @property
+    def meta(self) -> ObjectMeta:
+        """Shorthand."""
+        return self.object.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class NamespacedName:
+    """Where an object lives."""
+
+    namespace: str
+    name: str
+
+
+def issuer_key(ref: IssuerRef, namespace: str) -> Key:
+    """The key of the issuer that ``ref`` names when read in ``namespace``."""
+    kind = ref.effective_kind
+    return Key(kind, "" if kind == "ClusterIssuer" else namespace, ref.name)
+
+
+def certificate_digest(pem: bytes) -> bytes:
+    """How stored certificates are compared without being kept."""
+    return hashlib.sha256(pem.strip()).digest() if pem.strip() else b""
+
+
+def controller_of(meta: ObjectMeta, kind: str) -> tuple[str, str] | None:
+    """Name and UID of the controller, if it is of this kind."""
+    for owner in meta.owner_references:
+        if owner.controller and owner.kind == kind:
+            return owner.name, owner.uid
+    return None
+
+
+class Store:
+    """All objects of the watched kinds, newest version known. One event loop; not thread safe."""
+
+    def __init__(self) -> None:
+        self.certificates: dict[Key, Certificate] = {}
+        self.requests: dict[Key, RequestRecord] = {}
+        self.issuers: dict[Key, Issuer] = {}
+        #: What is known of Secrets; None: known not to exist; no entry: has to be read.
+        self.secrets: dict[NamespacedName, SecretFacts | None] = {}
+        self._by_secret_name: Index[NamespacedName, Key] = Index()
+        self._requests_by_owner: Index[str, Key] = Index()
+        self._users_of_issuer: Index[Key, Key] = Index()
+        self._next_keys: Index[str, NamespacedName] = Index()
+        self._seen_secrets: dict[NamespacedName, int] = {}
+        self._issuers_by_secret: Index[NamespacedName, Key] = Index()
+        self._issuer_secrets: dict[Key, frozenset[NamespacedName]] = {}
+        self._tombstones: dict[tuple[Key, str], int] = {}
+
+    # Certificates
+
+    def put_certificate(self, certificate: Certificate) -> bool:
+        """Take a version in; False if it is not newer than the one held."""
+        key = Key("Certificate", certificate.metadata.namespace, certificate.metadata.name)
+        old = self.certificates.get(key)
+        if not self._newer(key, old.metadata if old else None, certificate.metadata):
+            return False
+        if old is not None:
+            self._unindex_certificate(key, old)
+        self.certificates[key] = certificate
+        self._by_secret_name.add([NamespacedName(key.namespace, certificate.spec.secret_name)], key)
+        self._users_of_issuer.add([issuer_key(certificate.spec.issuer_ref, key.namespace)], key)
+        return True
+
+    def drop_certificate(self, key: Key, uid: str = "", version: int = 0) -> None:
+        """Forget an object that was deleted."""
+        old = self.certificates.get(key)
+        if old is None or (uid and old.metadata.uid != uid):
+            return
+        del self.certificates[key]
+        self._unindex_certificate(key, old)
+        self._bury(key, old.metadata, version)
+
+    def _unindex_certificate(self, key: Key, old: Certificate) -> None:
+        self._by_secret_name.remove([NamespacedName(key.namespace, old.spec.secret_name)], key)
+        self._users_of_issuer.remove([issuer_key(old.spec.issuer_ref, key.namespace)], key)
+
+    def certificates_for_secret(self, secret: NamespacedName) -> list[Certificate]:
+        """Certificates whose spec names this Secret."""
+        return [self.certificates[key] for key in self._by_secret_name.get(secret)]
+
+    # CertificateRequests
+
+    def put_request(self, request: CertificateRequest) -> bool:
+        """Take a version in; False if it is not newer than the one held."""
+        key = Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
+        old = self.requests.get(key)
+        if not self._newer(key, old.meta if old else None, request.metadata):
+            return False
+        if old is not None:
+            self._unindex_request(key, old)
+        digest = certificate_digest(request.status.certificate)
+        lean = msgspec.structs.replace(
+            request, status=msgspec.structs.replace(request.status, certificate=b"", ca=b"")
+        )
+        self.requests[key] = RequestRecord(lean, digest)
+        self._requests_by_owner.add(_owner_uids(request.metadata), key)
+        self._users_of_issuer.add([issuer_key(request.spec.issuer_ref, key.namespace)], key)
+        return True
+
+    def drop_request(self, key: Key, uid: str = "", version: int = 0) -> None:
+        """Forget an object that was deleted."""
+        old = self.requests.get(key)
+        if old is None or (uid and old.meta.uid != uid):
+            return
+        del self.requests[key]
+        self._unindex_request(key, old)
+        self._bury(key, old.meta, version)
+
+    def _unindex_request(self, key: Key, old: RequestRecord) -> None:
+        self._requests_by_owner.remove(_owner_uids(old.meta), key)
+        self._users_of_issuer.remove([issuer_key(old.object.spec.issuer_ref, key.namespace)], key)
+
+    def requests_owned_by(self, uid: str) -> list[RequestRecord]:
+        """Requests whose controller has this UID, in the order of their names."""
+        return [self.requests[key] for key in sorted(self._requests_by_owner.get(uid))]
+
+    # Issuers
+
+    def put_issuer(self, kind: str, issuer: Issuer) -> bool:
+        """Take a version in; False if it is not newer than the one held."""
+        key = Key(kind, issuer.metadata.namespace, issuer.metadata.name)
+        old = self.issuers.get(key)
+        if not self._newer(key, old.metadata if old else None, issuer.metadata):
+            return False
+        self.issuers[key] = issuer
+        return True
+
+    def drop_issuer(self, key: Key, uid: str = "", version: int = 0) -> None:
+        """Forget an object that was deleted."""
+        old = self.issuers.get(key)
+        if old is not None and (not uid or old.metadata.uid == uid):
+            del self.issuers[key]
+            self._bury(key, old.metadata, version)
+
+    def users_of_issuer(self, key: Key) -> frozenset[Key]:
+        """Certificates and CertificateRequests whose issuerRef names this issuer."""
+        return self._users_of_issuer.get(key)
+
+    # Secrets
+
+    def put_secret(self, where: NamespacedName, facts: SecretFacts | None) -> None:
+        """Remember what was read of a Secret, or that there is none, unless the watch has seen something newer."""
+        version = int(facts.resource_version) if facts else 0
+        seen = self._seen_secrets.get(where, 0)
+        if facts is None and seen == 0:
+            self.secrets[where] = None
+        elif facts is not None and version >= seen:
+            self.secrets[where] = facts
+            self._seen_secrets[where] = version
+
+    def see_secret(self, where: NamespacedName, version: int) -> bool:
+        """The watch tells of a version (0: deleted). True if somebody cares and what was known is no longer true.
+
+        Versions are kept only of Secrets that somebody named, so unrelated Secrets cost nothing.
+        """
+        if where not in self.secrets and where not in self._seen_secrets and not self.secret_users(where):
+            if version:
+                return False
+            self._seen_secrets.pop(where, None)
+            return False
+        facts = self.secrets.get(where)
+        known = int(facts.resource_version) if facts else 0
+        if version and version <= max(known, self._seen_secrets.get(where, 0)):
+            return False
+        self._seen_secrets[where] = version
+        if where in self.secrets and version == known:
+            return False
+        self.secrets.pop(where, None)
+        return True
+
+    def forget_secret(self, where: NamespacedName) -> None:
+        """The Secret has to be read before the next decision."""
+        self.secrets.pop(where, None)
+
+    def known_secrets(self) -> set[NamespacedName]:
+        """Secrets of which it is known that they exist."""
+        return {where for where, facts in self.secrets.items() if facts is not None}
+
+    def secret_users(self, where: NamespacedName) -> frozenset[Key]:
+        """Certificates and issuers whose spec names this Secret."""
+        return self._by_secret_name.get(where) | self._issuers_by_secret.get(where)
+
+    def set_issuer_secrets(self, issuer: Key, secrets: frozenset[NamespacedName]) -> None:
+        """Remember which Secrets an issuer reads, so that their changes reach it."""
+        self._issuers_by_secret.remove(self._issuer_secrets.pop(issuer, frozenset()), issuer)
+        if secrets:
+            self._issuer_secrets[issuer] = secrets
+            self._issuers_by_secret.add(secrets, issuer)
+
+    def add_next_key(self, owner_uid: str, where: NamespacedName) -> None:
+        """A temporary key Secret that belongs to the Certificate with this UID exists."""
+        self._next_keys.add([owner_uid], where)
+
+    def drop_next_key(self, owner_uid: str, where: NamespacedName) -> None:
+        """Undo :meth:`add_next_key`."""
+        self._next_keys.remove([owner_uid], where)
+
+    def next_keys(self, owner_uid: str) -> list[str]:
+        """Names of the temporary key Secrets of a Certificate."""
+        return sorted(where.name for where in self._next_keys.get(owner_uid))
+
+    # Versions
+
+    def drop(self, key: Key, uid: str = "", version: int = 0) -> None:
+        """Forget a deleted object of any kind."""
+        match key.kind:
+            case "Certificate":
+                self.drop_certificate(key, uid, version)
+            case "CertificateRequest":
+                self.drop_request(key, uid, version)
+            case _:
+                self.drop_issuer(key, uid, version)
+
+    def keys(self) -> Iterator[Key]:
+        """All keys: issuers first, because the others wait for them."""
+        yield from list(self.issuers)
+        yield from list(self.certificates)
+        yield from list(self.requests)
+
+    def _newer(self, key: Key, old: ObjectMeta | None, new: ObjectMeta) -> bool:
+        """Whether ``new`` is to replace ``old``. etcd's versions are integers that grow (Kubernetes KEP-5504)."""
+        version = version_of(new)
+        if old is not None and old.uid == new.uid:
+            return version > version_of(old)
+        return self._tombstones.get((key, new.uid), -1) < version
+
+    def _bury(self, key: Key, meta: ObjectMeta, version: int) -> None:
+        self._tombstones[key, meta.uid] = max(version, version_of(meta))
+        while len(self._tombstones) > TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
+
+
+def version_of(meta: ObjectMeta) -> int:
+    """The resourceVersion as a number; 0 where there is none."""
+    return int(meta.resource_version) if meta.resource_version.isdigit() else 0
+
+
+def _owner_uids(meta: ObjectMeta) -> list[str]:
+    return [owner.uid for owner in meta.owner_references if owner.controller]

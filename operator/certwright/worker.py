@@ -1,0 +1,155 @@
+"""Workers: take a key, reconcile it, decide from the outcome when it is looked at again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from certwright.errors import (
+    AlreadyExists,
+    Conflict,
+    Fenced,
+    Forbidden,
+    Gone,
+    KubeError,
+    NotFound,
+    Throttled,
+    Transient,
+)
+from certwright.fence import Fence
+from certwright.logs import current_key
+from certwright.reconcile.certificate import reconcile_certificate
+from certwright.reconcile.context import Context, Retry, about_certificate
+from certwright.reconcile.issuers import reconcile_issuer
+from certwright.reconcile.signing import reconcile_request
+from certwright.workqueue import Backoff, Key
+
+logger = logging.getLogger(__name__)
+
+RECONCILERS = {
+    "Certificate": reconcile_certificate,
+    "CertificateRequest": reconcile_request,
+    "Issuer": reconcile_issuer,
+    "ClusterIssuer": reconcile_issuer,
+}
+
+
+class Workers:
+    """A fixed number of tasks; they rest while the Lease is somebody else's."""
+
+    def __init__(self, context: Context, fence: Fence) -> None:
+        self._context = context
+        self._fence = fence
+        self._leading = asyncio.Event()
+        self._failures: dict[Key, int] = {}
+        settings = context.settings.queue
+        self._backoff = Backoff(settings.min_backoff, settings.max_backoff)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.syncs: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
+        self.sync_errors: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
+
+    def start(self) -> None:
+        """Create the tasks."""
+        self._tasks = [
+            asyncio.create_task(self._run(), name=f"worker-{i}") for i in range(self._context.settings.queue.workers)
+        ]
+
+    def lead(self, *, leading: bool) -> None:
+        """Begin to work on everything that is known, or rest."""
+        if not leading:
+            self._leading.clear()
+            self._context.queue.clear()
+            self._context.staged.clear()
+            return
+        for key in self._context.store.keys():
+            self._context.queue.add(key)
+        self._leading.set()
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more keys and let those in flight finish; False if they did not in time. Ends the tasks."""
+        self._leading.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._context.queue.idle()
+        except TimeoutError:
+            logger.warning("%d reconciles were abandoned; the next leader goes on with them", self._context.queue.in_flight)
+            return False
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        return True
+
+    async def _run(self) -> None:
+        queue = self._context.queue
+        while True:
+            await self._leading.wait()
+            key = await queue.get()
+            current_key.set(str(key))
+            try:
+                # Whoever leads looks at everything again, so a key taken after the Lease was lost may be dropped.
+                if self._leading.is_set() and self._fence.is_open:
+                    await self._work(key)
+            finally:
+                queue.done(key)
+                current_key.set("")
+
+    async def _work(self, key: Key) -> None:
+        self.syncs[key.kind] += 1
+        try:
+            again = await RECONCILERS[key.kind](self._context, key)
+        except Fenced:
+            return
+        except Retry as retry:
+            self._later(key, retry.after, str(retry))
+        except Throttled as error:
+            self._later(key, error.retry_after, str(error))
+        except (Conflict, AlreadyExists, NotFound, Gone) as error:
+            await self._reread(key, error)
+        except Forbidden as error:
+            self._tell(key, error)
+            self._later(key, None, str(error))
+        except Transient as error:
+            self._later(key, None, str(error))
+        except KubeError as error:
+            self.sync_errors[key.kind] += 1
+            logger.error("refused by the API server: %s", error)
+            self._later(key, None, str(error))
+        except Exception:
+            # The border: a bug in one object's reconcile must not take the others with it.
+            self.sync_errors[key.kind] += 1
+            logger.exception("reconcile failed")
+            self._later(key, None, "internal error")
+        else:
+            self._failures.pop(key, None)
+            self._context.queue.add_after(key, again if again is not None else self._context.settings.queue.resync_period)
+
+    async def _reread(self, key: Key, error: KubeError) -> None:
+        """The world is not what the decision was made on: read it again, then decide again."""
+        try:
+            if key.kind == "Certificate":
+                await self._context.refresh(key)
+            elif key.kind == "CertificateRequest":
+                await self._context.refresh_request(key.namespace, key.name)
+            else:
+                await self._context.refresh_issuer(key)
+        except KubeError as second:
+            error = second
+        self._later(key, None, str(error))
+
+    def _later(self, key: Key, after: float | None, why: str) -> None:
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        delay = self._backoff.delay(failures) if after is None else max(0.0, after)
+        logger.info("again in %.1f s: %s", delay, why)
+        self._context.queue.add_after(key, delay)
+
+    def _tell(self, key: Key, error: KubeError) -> None:
+        """Name a missing permission where the user looks; a namespace on its way out needs no advice."""
+        self.sync_errors[key.kind] += 1
+        if "being terminated" in str(error):
+            return
+        logger.error("not permitted: %s", error)
+        certificate = self._context.store.certificates.get(key)
+        if certificate is not None:
+            self._context.reporter.warning(about_certificate(certificate), "Forbidden", str(error))
