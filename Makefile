@@ -1,0 +1,62 @@
+# One place for everything one types. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+W ?= w1
+N ?= 1000
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## The virtual environment in .venv, from the lock file
+
+.PHONY: demo
+demo: install ## A real control plane, certwright, and Certificates becoming Ready
+	$(BIN)/python -m devcluster.demo
+
+.PHONY: check
+check: install ## Lint, types, layers, generated files and unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m certwright.api.crdgen --check crds
+	$(BIN)/pytest -q -m "not e2e"
+
+.PHONY: test
+test: check ## Everything, the tests against real components included
+	$(BIN)/pytest -m e2e
+
+.PHONY: bench
+bench: install ## A workload: make bench W=w1 N=1000 (w1 burst, w2 restart, w6 one issuance)
+	$(BIN)/python -m bench $(W) --count $(N)
+
+.PHONY: generate
+generate: install ## Write crds/ from the models in operator/certwright/api
+	$(BIN)/python -m certwright.api.crdgen crds
+
+.PHONY: format
+format: install ## Format and sort imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: install ## Renew both lock files from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group dev --output-file requirements-dev.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
