@@ -69,12 +69,26 @@ def _cluster_options(group: argparse._ArgumentGroup) -> None:
 def _lease_options(group: argparse._ArgumentGroup) -> None:
     lease = LeaseSettings()
     group.add_argument(
-        "--leader-elect", type=_boolean, nargs="?", const=True, default=lease.enabled, help="write only as the Lease's holder"
+        "--leader-elect",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=lease.enabled,
+        help="write only as the Lease's holder",
     )
     group.add_argument("--leader-election-namespace", default=lease.namespace, help="where the Lease is")
-    group.add_argument("--leader-election-lease-duration", type=_seconds, default=lease.duration, help="trust in a silent holder")
-    group.add_argument("--leader-election-renew-deadline", type=_seconds, default=lease.renew_deadline, help="writes stop after this without a renewal")
-    group.add_argument("--leader-election-retry-period", type=_seconds, default=lease.renew_interval, help="between two renewals")
+    group.add_argument(
+        "--leader-election-lease-duration", type=_seconds, default=lease.duration, help="trust in a silent holder"
+    )
+    group.add_argument(
+        "--leader-election-renew-deadline",
+        type=_seconds,
+        default=lease.renew_deadline,
+        help="writes stop after this without a renewal",
+    )
+    group.add_argument(
+        "--leader-election-retry-period", type=_seconds, default=lease.renew_interval, help="between two renewals"
+    )
 
 
 def _issuance_options(group: argparse._ArgumentGroup) -> None:
@@ -86,23 +100,35 @@ def _issuance_options(group: argparse._ArgumentGroup) -> None:
         "--approve-signer-names", type=_words, default=("*",), help="signers whose requests are approved, as in RBAC"
     )
     group.add_argument(
-        "--enable-certificate-owner-ref", type=_boolean, nargs="?", const=True, default=issuance.certificate_owner_ref,
+        "--enable-certificate-owner-ref",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=issuance.certificate_owner_ref,
         help="delete a Secret with its Certificate",
     )
     group.add_argument(
-        "--copied-annotation-prefixes", type=_words, default=issuance.copied_annotation_prefixes,
+        "--copied-annotation-prefixes",
+        type=_words,
+        default=issuance.copied_annotation_prefixes,
         help="annotations that requests inherit",
     )
     group.add_argument(
-        "--certificate-request-minimum-backoff-duration", type=_duration, default=issuance.min_request_backoff,
+        "--certificate-request-minimum-backoff-duration",
+        type=_duration,
+        default=issuance.min_request_backoff,
         help="pause after a first failed issuance; it doubles",
     )
     group.add_argument(
-        "--certificate-request-maximum-backoff-duration", type=_duration, default=issuance.max_request_backoff,
+        "--certificate-request-maximum-backoff-duration",
+        type=_duration,
+        default=issuance.max_request_backoff,
         help="longest pause between attempts",
     )
     group.add_argument(
-        "--renewal-jitter", type=float, default=issuance.renewal_jitter,
+        "--renewal-jitter",
+        type=float,
+        default=issuance.renewal_jitter,
         help="share (0 to 0.5) of the time from renewal to expiry by which renewals are spread earlier",
     )
 
@@ -110,9 +136,13 @@ def _issuance_options(group: argparse._ArgumentGroup) -> None:
 def _observation_options(group: argparse._ArgumentGroup) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
-    group.add_argument("--healthz-listen-address", default=serving.health_address, help="/livez and /readyz; empty: off")
+    group.add_argument(
+        "--healthz-listen-address", default=serving.health_address, help="/livez and /readyz; empty: off"
+    )
     group.add_argument("--logging-format", choices=("text", "json"), default="text", help="of the log on stderr")
-    group.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="0 warnings, 2 events, 4 and more debugging")
+    group.add_argument(
+        "-v", "--v", type=int, default=2, metavar="LEVEL", help="0 warnings, 2 events, 4 and more debugging"
+    )
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

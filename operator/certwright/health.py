@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ class Server:
         self._pages = pages
         self._runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> Server:
+    async def __aenter__(self) -> Self:
         if not self._address:
             return self
         app = web.Application(client_max_size=1024)

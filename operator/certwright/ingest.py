@@ -110,5 +110,11 @@ def _decode(body: Mapping[str, Any], type_: type[T]) -> T | None:
     except msgspec.ValidationError as error:
         # The schema forbids it; an object stored before the schema was tightened may still look like this.
         meta = body.get("metadata", {})
-        logger.error("%s %s/%s does not decode and is ignored: %s", body.get("kind"), meta.get("namespace"), meta.get("name"), error)
+        logger.error(
+            "%s %s/%s does not decode and is ignored: %s",
+            body.get("kind"),
+            meta.get("namespace"),
+            meta.get("name"),
+            error,
+        )
         return None

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -112,7 +112,7 @@ class KubeClient:
         self._slots = asyncio.Semaphore(settings.max_in_flight)
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> KubeClient:
+    async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
             limit=self._settings.max_in_flight + 16, ssl=self._access.ssl_context() or True, keepalive_timeout=75
         )

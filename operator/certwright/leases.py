@@ -189,13 +189,13 @@ class LeaseThread(threading.Thread):
         self._fence.open_until(asked_at + self._settings.renew_deadline)
         self._leading = True
         logger.info("Lease %s/%s is held by this process", self._settings.namespace, self._settings.name)
-        self._on_change(True)
+        self._on_change(True)  # noqa: FBT003 (the callback's only argument)
 
     def _lost(self, why: str) -> None:
         self._fence.close()
         self._leading = False
         logger.warning("Lease %s/%s lost: %s", self._settings.namespace, self._settings.name, why)
-        self._on_change(False)
+        self._on_change(False)  # noqa: FBT003 (the callback's only argument)
 
 
 def _brief(error: Exception) -> str:

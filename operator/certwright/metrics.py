@@ -24,7 +24,10 @@ ISSUER_LABELS = ("issuer_name", "issuer_kind", "issuer_group")
 TIMES: dict[str, tuple[str, Callable[[CertificateStatus], datetime | None]]] = {
     "not_after": ("The timestamp after which the certificate is not valid.", lambda s: s.not_after),
     "not_before": ("The timestamp before which the certificate is not valid.", lambda s: s.not_before),
-    "expiration": ("The timestamp after which the certificate is not valid (same as not_after).", lambda s: s.not_after),
+    "expiration": (
+        "The timestamp after which the certificate is not valid (same as not_after).",
+        lambda s: s.not_after,
+    ),
     "renewal": ("The timestamp at which the certificate will be renewed.", lambda s: s.renewal_time),
 }
 
@@ -80,9 +83,7 @@ class StoreCollector(Collector):
         now = datetime.now(UTC).timestamp()
         yield UnknownMetricFamily(f"{PREFIX}_clock_time_seconds", "The clock (deprecated).", value=now)
         yield GaugeMetricFamily(f"{PREFIX}_clock_time_seconds_gauge", "The clock.", value=now)
-        calls = UnknownMetricFamily(
-            f"{PREFIX}_controller_sync_call_count", "Reconciles begun.", labels=("controller",)
-        )
+        calls = UnknownMetricFamily(f"{PREFIX}_controller_sync_call_count", "Reconciles begun.", labels=("controller",))
         errors = UnknownMetricFamily(
             f"{PREFIX}_controller_sync_error_count", "Reconciles that failed.", labels=("controller",)
         )

@@ -12,7 +12,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from certwright.api import Condition, ObjectMeta
 from certwright.errors import Fenced, KubeError, NotFound
@@ -101,7 +101,7 @@ class Reporter:
         self._writers: list[asyncio.Task[None]] = []
         self.dropped = 0
 
-    async def __aenter__(self) -> Reporter:
+    async def __aenter__(self) -> Self:
         self._writers = [asyncio.create_task(self._write_all(), name=f"events-{i}") for i in range(WRITERS)]
         return self
 

@@ -245,7 +245,7 @@ class Runtime:
     async def _forget_vanished_of(self, kube: KubeClient, resource: Resource) -> None:
         kinds = {"clusterissuers": "ClusterIssuer", "issuers": "Issuer", "certificates": "Certificate"}
         kind = kinds.get(resource.plural, "CertificateRequest")
-        before = {key for key in self._store.keys() if key.kind == kind}
+        before = {key for key in self._store.all_keys() if key.kind == kind}
         listed: set[Key] = set()
         async for page, _ in kube.pages(self._path(resource), _Partial, accept=METADATA_LIST):
             listed |= {Key(kind, item.metadata.namespace, item.metadata.name) for item in page}

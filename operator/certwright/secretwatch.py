@@ -36,7 +36,9 @@ class _Partial(msgspec.Struct, gc=False):
 class SecretWatch:
     """Keeps ``store.secrets`` and ``store.next_keys`` true."""
 
-    def __init__(self, kube: KubeClient, store: Store, namespace: str, changed: Callable[[NamespacedName], None]) -> None:
+    def __init__(
+        self, kube: KubeClient, store: Store, namespace: str, changed: Callable[[NamespacedName], None]
+    ) -> None:
         self._kube = kube
         self._store = store
         self._path = SECRETS.path(namespace)

@@ -63,7 +63,12 @@ class IssuanceSettings:
     #: Delete the Secret with the Certificate, by an owner reference.
     certificate_owner_ref: bool = False
     #: Which annotations of a Certificate its requests inherit; order counts (see ``reconcile/requests.py``).
-    copied_annotation_prefixes: tuple[str, ...] = ("*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/")
+    copied_annotation_prefixes: tuple[str, ...] = (
+        "*",
+        "-kubectl.kubernetes.io/",
+        "-fluxcd.io/",
+        "-argocd.argoproj.io/",
+    )
     #: Share of the time between the computed renewal and the expiry by which renewals are spread earlier (0 to 0.5).
     renewal_jitter: float = 0.0
     #: RSA keys generated at once: key generation releases the GIL, so two threads use two cores.

@@ -152,9 +152,7 @@ class Store:
         if old is not None:
             self._unindex_request(key, old)
         digest = certificate_digest(request.status.certificate)
-        lean = msgspec.structs.replace(
-            request, status=msgspec.structs.replace(request.status, certificate=b"", ca=b"")
-        )
+        lean = msgspec.structs.replace(request, status=msgspec.structs.replace(request.status, certificate=b"", ca=b""))
         self.requests[key] = RequestRecord(lean, digest)
         self._requests_by_owner.add(_owner_uids(request.metadata), key)
         self._users_of_issuer.add([issuer_key(request.spec.issuer_ref, key.namespace)], key)
@@ -274,7 +272,7 @@ class Store:
             case _:
                 self.drop_issuer(key, uid, version)
 
-    def keys(self) -> Iterator[Key]:
+    def all_keys(self) -> Iterator[Key]:
         """All keys: issuers first, because the others wait for them."""
         yield from list(self.issuers)
         yield from list(self.certificates)

@@ -61,7 +61,7 @@ class Workers:
             self._context.queue.clear()
             self._context.staged.clear()
             return
-        for key in self._context.store.keys():
+        for key in self._context.store.all_keys():
             self._context.queue.add(key)
         self._leading.set()
 
@@ -72,7 +72,9 @@ class Workers:
             async with asyncio.timeout(seconds):
                 await self._context.queue.idle()
         except TimeoutError:
-            logger.warning("%d reconciles were abandoned; the next leader goes on with them", self._context.queue.in_flight)
+            logger.warning(
+                "%d reconciles were abandoned; the next leader goes on with them", self._context.queue.in_flight
+            )
             return False
         finally:
             for task in self._tasks:
@@ -122,7 +124,9 @@ class Workers:
             self._later(key, None, "internal error")
         else:
             self._failures.pop(key, None)
-            self._context.queue.add_after(key, again if again is not None else self._context.settings.queue.resync_period)
+            self._context.queue.add_after(
+                key, again if again is not None else self._context.settings.queue.resync_period
+            )
 
     async def _reread(self, key: Key, error: KubeError) -> None:
         """The world is not what the decision was made on: read it again, then decide again."""

@@ -15,9 +15,14 @@ class CertificateRequestSpec(Model, frozen=True, kw_only=True, gc=False, omit_de
     """What is to be signed. Immutable."""
 
     duration: Annotated[str, Doc("Lifetime asked for; 2160h (90 days) when empty.")] = ""
-    extra: Annotated[dict[str, tuple[str, ...]], Doc("Further attributes of the requester. Set by the API server, not by the client.")] = msgspec.field(default_factory=dict)
+    extra: Annotated[
+        dict[str, tuple[str, ...]],
+        Doc("Further attributes of the requester. Set by the API server, not by the client."),
+    ] = msgspec.field(default_factory=dict)
     groups: Annotated[tuple[str, ...], Doc("Groups of the requester. Set by the API server, not by the client.")] = ()
-    is_ca: Annotated[bool | None, Doc("Ask for a CA certificate. Must agree with the CSR if that says something about it.")] = msgspec.field(default=None, name="isCA")
+    is_ca: Annotated[
+        bool | None, Doc("Ask for a CA certificate. Must agree with the CSR if that says something about it.")
+    ] = msgspec.field(default=None, name="isCA")
     issuer_ref: Annotated[IssuerRef, Doc("Who is to sign.", required=True)] = msgspec.field(default_factory=IssuerRef)
     request: Annotated[bytes, Doc("The PEM-encoded PKCS#10 certificate signing request.", required=True)] = b""
     uid: Annotated[str, Doc("UID of the requester. Set by the API server, not by the client.")] = ""
@@ -36,7 +41,12 @@ class CertificateRequestStatus(Model, frozen=True, kw_only=True, gc=False, omit_
 
     ca: Annotated[bytes, Doc("PEM of the CA, as far as the issuer knows it.")] = b""
     certificate: Annotated[bytes, Doc("PEM chain, the signed certificate first. Never changes once set.")] = b""
-    conditions: Annotated[tuple[Condition, ...], Doc("Approved or Denied: may it be signed. Ready: was it, with reason Pending, Issued, Failed or Denied. InvalidRequest: it never can be.")] = ()
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Doc(
+            "Approved or Denied: may it be signed. Ready: was it, with reason Pending, Issued, Failed or Denied. InvalidRequest: it never can be."
+        ),
+    ] = ()
     failure_time: Annotated[datetime | None, Doc("When it failed or was denied.")] = None
 
 
@@ -44,5 +54,9 @@ class CertificateRequest(Model, frozen=True, kw_only=True, gc=False, omit_defaul
     """A request for one signature, which another party may have to approve."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
-    spec: Annotated[CertificateRequestSpec, Doc("What is to be signed. Immutable.")] = msgspec.field(default_factory=CertificateRequestSpec)
-    status: Annotated[CertificateRequestStatus, Doc("What became of it.")] = msgspec.field(default_factory=CertificateRequestStatus)
+    spec: Annotated[CertificateRequestSpec, Doc("What is to be signed. Immutable.")] = msgspec.field(
+        default_factory=CertificateRequestSpec
+    )
+    status: Annotated[CertificateRequestStatus, Doc("What became of it.")] = msgspec.field(
+        default_factory=CertificateRequestStatus
+    )

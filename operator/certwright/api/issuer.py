@@ -12,16 +12,24 @@ from certwright.api.meta import Condition, Doc, Model, ObjectMeta
 class SelfSignedIssuer(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     """spec.selfSigned."""
 
-    crl_distribution_points: Annotated[tuple[str, ...], Doc("URLs of certificate revocation lists, put into every certificate.")] = ()
+    crl_distribution_points: Annotated[
+        tuple[str, ...], Doc("URLs of certificate revocation lists, put into every certificate.")
+    ] = ()
 
 
 class CAIssuer(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     """spec.ca."""
 
-    crl_distribution_points: Annotated[tuple[str, ...], Doc("URLs of certificate revocation lists, put into every certificate.")] = ()
-    issuing_certificate_urls: Annotated[tuple[str, ...], Doc("URLs of the CA's own certificate, put into every certificate.")] = msgspec.field(default=(), name="issuingCertificateURLs")
+    crl_distribution_points: Annotated[
+        tuple[str, ...], Doc("URLs of certificate revocation lists, put into every certificate.")
+    ] = ()
+    issuing_certificate_urls: Annotated[
+        tuple[str, ...], Doc("URLs of the CA's own certificate, put into every certificate.")
+    ] = msgspec.field(default=(), name="issuingCertificateURLs")
     ocsp_servers: Annotated[tuple[str, ...], Doc("URLs of OCSP responders, put into every certificate.")] = ()
-    secret_name: Annotated[str, Doc("Secret with the CA's `tls.crt` (its own certificate first) and `tls.key`.", required=True)] = ""
+    secret_name: Annotated[
+        str, Doc("Secret with the CA's `tls.crt` (its own certificate first) and `tls.key`.", required=True)
+    ] = ""
 
 
 class IssuerSpec(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
@@ -53,5 +61,7 @@ class Issuer(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, ren
     """Somebody who signs."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
-    spec: Annotated[IssuerSpec, Doc("How certificates are signed.", required=True)] = msgspec.field(default_factory=IssuerSpec)
+    spec: Annotated[IssuerSpec, Doc("How certificates are signed.", required=True)] = msgspec.field(
+        default_factory=IssuerSpec
+    )
     status: Annotated[IssuerStatus, Doc("Whether it can sign.")] = msgspec.field(default_factory=IssuerStatus)

@@ -70,13 +70,13 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     settings.watching.chunk_size = 500
     # Bookmarks come each minute; the API server ends a watch by itself after this, so a dead one is noticed.
     settings.watching.server_timeout = 300
-    settings.networking.error_backoffs = cast(Any, ForEver(1, 1, 2, 3, 5, 8))
+    settings.networking.error_backoffs = cast("Any", ForEver(1, 1, 2, 3, 5, 8))
     settings.networking.enforce_retry_after = True
     # Kopf has just installed its own signal handlers; ours drain the queue and give the Lease back first.
-    cast(Any, memo).install_signals()
+    cast("Any", memo).install_signals()
 
 
 @kopf.on.login(registry=REGISTRY)
 async def login(memo: kopf.Memo, **_: Any) -> kopf.ConnectionInfo:
     """The same user as all else in this process."""
-    return cast(Memo, memo).access.for_kopf()
+    return cast("Memo", memo).access.for_kopf()

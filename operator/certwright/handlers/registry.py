@@ -24,4 +24,4 @@ class Memo(Protocol):
 
 def ingest_of(memo: object) -> Ingest:
     """The sink of events, from Kopf's memo."""
-    return cast(Memo, memo).ingest
+    return cast("Memo", memo).ingest

@@ -80,9 +80,7 @@ async def _finish(context: Context, view: View) -> View:
 def _backing_off(context: Context, view: View) -> bool:
     """Whether a failed issuance still has to wait. A spec that no longer asks for what failed is tried at once."""
     settings = context.settings.issuance
-    until = statuses.back_off_until(
-        view.certificate, settings.min_request_backoff, settings.max_request_backoff
-    )
+    until = statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
     if until is None or view.now >= until:
         return False
     return not any(request_violations(record.object, view.certificate) for record in view.next)
@@ -183,7 +181,7 @@ def _next_look(context: Context, view: View) -> float | None:
             statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
         )
     ahead = [(moment - view.now).total_seconds() for moment in moments if moment is not None and moment > view.now]
-    return min(min(ahead), LONGEST_SLEEP) if ahead else None
+    return min(*ahead, LONGEST_SLEEP) if ahead else None
 
 
 def drop_certificate(context: Context, certificate: Certificate) -> None:

@@ -6,8 +6,12 @@ CertificateRequest; wait; the signed certificate into the target Secret; status.
 
 from __future__ import annotations
 
+from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
+from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
+from certwright_issuers.keys import encode_key, spki_sha256
+
 from certwright.api import CertificateRequest
-from certwright.csrspec import DEFAULT_ENCODING, request_spec_of
+from certwright.csrspec import encoding_of, request_spec_of
 from certwright.errors import NotFound
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.policies import Violation, request_violations
@@ -21,9 +25,6 @@ from certwright.reconcile.target import Material, apply_secret, issuer_annotatio
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition, is_true
 from certwright.workqueue import Key
-from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
-from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
-from certwright_issuers.keys import encode_key, spki_sha256
 
 #: Between the trigger's own message and what the issuance waits for, in the Issuing condition.
 WAITING = ". Waiting: "
@@ -146,9 +147,9 @@ def _acceptable(context: Context, request: CertificateRequest, next_key: NextKey
 
 async def _succeed(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
     certificate = view.certificate
-    private_key = certificate.spec.private_key
-    encoding = (private_key.encoding if private_key else "") or DEFAULT_ENCODING
-    material = Material(encode_key(next_key.key, encoding), request.status.certificate, request.status.ca)
+    material = Material(
+        encode_key(next_key.key, encoding_of(certificate.spec)), request.status.certificate, request.status.ca
+    )
     await apply_secret(context, certificate, issuer_annotations(request.spec.issuer_ref), material, view.secret)
     after = await gather(context, view.key, certificate)
     await statuses.write(context, after.certificate, statuses.issued(after))

@@ -6,9 +6,12 @@ Certificate's status. Each step is skipped if an earlier attempt got that far; w
 
 from __future__ import annotations
 
+from certwright_issuers.csr import build_csr
+from certwright_issuers.keys import encode_key
+
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
-from certwright.csrspec import DEFAULT_ENCODING, request_spec_of
+from certwright.csrspec import encoding_of, request_spec_of
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
@@ -30,8 +33,6 @@ from certwright.reconcile.target import Material, apply_secret, issuer_annotatio
 from certwright.reconcile.view import View, gather
 from certwright.reporter import find_condition, is_true
 from certwright_issuers.contract import Issued
-from certwright_issuers.csr import build_csr
-from certwright_issuers.keys import encode_key
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 
@@ -143,8 +144,6 @@ async def _store(context: Context, view: View, staged: Staged) -> None:
     issued: Issued | None = staged.issued
     if issued is None or staged.request is None:
         raise AssertionError("the certificate has been issued before it is stored")
-    private_key = view.certificate.spec.private_key
-    encoding = (private_key.encoding if private_key else "") or DEFAULT_ENCODING
-    material = Material(encode_key(staged.key, encoding), issued.chain_pem, issued.ca_pem)
+    material = Material(encode_key(staged.key, encoding_of(view.certificate.spec)), issued.chain_pem, issued.ca_pem)
     issuer = issuer_annotations(staged.request.spec.issuer_ref)
     await apply_secret(context, view.certificate, issuer, material, view.secret)

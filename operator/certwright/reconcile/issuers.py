@@ -20,7 +20,9 @@ async def reconcile_issuer(context: Context, key: Key) -> float | None:
         return None
     before = context.issuers.find_key(key)
     loaded = await context.issuers.load(key, issuer, context.now())
-    await _report(context, key, issuer, ready=loaded.health.ready, reason=loaded.health.reason, message=loaded.health.message)
+    await _report(
+        context, key, issuer, ready=loaded.health.ready, reason=loaded.health.reason, message=loaded.health.message
+    )
     if before is None or before.health != loaded.health or before.fingerprint != loaded.fingerprint:
         _wake(context, key)
     recheck = loaded.health.recheck_after

@@ -10,6 +10,8 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 
+from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_kind_violations, load_key
+
 from certwright.api import Certificate
 from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
 from certwright.csrspec import key_spec_of
@@ -21,7 +23,6 @@ from certwright.reconcile.target import controller_ref
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY, Secret
 from certwright.store import NamespacedName
-from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_kind_violations, load_key
 
 #: Longest part of the Certificate's name in a Secret's name: 253 less "-" and five characters.
 LONGEST_PREFIX = 247
@@ -72,7 +73,9 @@ async def _usable(context: Context, view: View, name: str) -> NextKey | None:
     try:
         key = load_key(secret.data.get(TLS_KEY, b""), trusted=True)
     except InvalidKey as error:
-        context.reporter.warning(about, "DecodeFailed", f'Private key in temporary Secret "{name}" is not usable: {error}')
+        context.reporter.warning(
+            about, "DecodeFailed", f'Private key in temporary Secret "{name}" is not usable: {error}'
+        )
     else:
         violations = key_kind_violations(key, key_spec_of(view.certificate.spec))
         if not violations:
@@ -111,7 +114,9 @@ async def _make(context: Context, view: View) -> NextKey:
     context.store.add_next_key(certificate.metadata.uid, where)
     about = about_certificate(certificate)
     if chosen.reused:
-        context.reporter.normal(about, "Reused", f'Reusing private key stored in existing Secret resource "{certificate.spec.secret_name}"')
+        context.reporter.normal(
+            about, "Reused", f'Reusing private key stored in existing Secret resource "{certificate.spec.secret_name}"'
+        )
     else:
         context.reporter.normal(about, "Generated", f'Stored new private key in temporary Secret resource "{name}"')
     return NextKey(name, chosen.key)

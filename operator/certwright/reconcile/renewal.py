@@ -27,7 +27,9 @@ class Renewal:
     error: str = ""
 
 
-def renewal_of(spec: CertificateSpec, not_before: datetime, not_after: datetime, *, jitter: float = 0.0, seed: str = "") -> Renewal:
+def renewal_of(
+    spec: CertificateSpec, not_before: datetime, not_after: datetime, *, jitter: float = 0.0, seed: str = ""
+) -> Renewal:
     """The renewal instant in whole seconds, UTC.
 
     ``jitter`` is the share (0 to 0.5) of the time between renewal and expiry by which it may come earlier; ``seed``
@@ -78,7 +80,9 @@ def _within_windows(renewal: CertificateRenewal, plain: datetime, not_after: dat
         if start is not None:
             starts.append(start)
     if not starts:
-        return Renewal(plain, f"no renewal window begins between {plain:%Y-%m-%dT%H:%M:%SZ} and the certificate's expiry")
+        return Renewal(
+            plain, f"no renewal window begins between {plain:%Y-%m-%dT%H:%M:%SZ} and the certificate's expiry"
+        )
     return Renewal(min(starts))
 
 

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
+from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
+from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
+from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.usages import DEFAULT_USAGES, request_contradictions
 
 from certwright.api import CertificateRequest, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration
@@ -25,7 +29,6 @@ from certwright.secretfacts import TLS_KEY
 from certwright.settings import ApprovalSettings
 from certwright.store import NamespacedName
 from certwright.workqueue import Key
-from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.contract import (
     DEFAULT_DURATION,
     ConfigInvalid,
@@ -37,9 +40,6 @@ from certwright_issuers.contract import (
     SigningRequest,
     Unavailable,
 )
-from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
-from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
-from certwright_issuers.usages import DEFAULT_USAGES, request_contradictions
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ async def settle(context: Context, request: CertificateRequest, waiter: Key) -> 
     if is_true(conditions, "InvalidRequest") or (ready is not None and ready.reason in SETTLED):
         return
     approved = is_true(conditions, "Approved")
-    approving = not approved and approves(context.settings.approval, request.spec.issuer_ref, request.metadata.namespace)
+    approving = not approved and approves(
+        context.settings.approval, request.spec.issuer_ref, request.metadata.namespace
+    )
     if approving:
         conditions = approve(context, request, conditions)
     elif not approved:
@@ -169,7 +171,9 @@ def _signing_request(
     usages = spec.usages or DEFAULT_USAGES
     contradictions = request_contradictions(parsed.facts, usages, is_ca=bool(spec.is_ca))
     if contradictions:
-        raise RequestRejected(INVALID, f"The CSR in spec.request does not match the request: {'; '.join(contradictions)}")
+        raise RequestRejected(
+            INVALID, f"The CSR in spec.request does not match the request: {'; '.join(contradictions)}"
+        )
     try:
         duration = parse_go_duration(spec.duration) if spec.duration else DEFAULT_DURATION
     except ValueError as error:
@@ -218,10 +222,14 @@ def _pending(context: Context, loaded: Loaded, error: IssuerError) -> Outcome:
         case RateLimited():
             return Outcome("Pending", error.reason, error.message, retry_after=error.retry_at - context.now())
         case Unavailable():
-            return Outcome("Pending", error.reason, error.message, retry_after=error.retry_after or timedelta(seconds=10))
+            return Outcome(
+                "Pending", error.reason, error.message, retry_after=error.retry_after or timedelta(seconds=10)
+            )
         case _:
-            logger.exception("an issuer raised an error of an unknown kind", exc_info=error)
-            return Outcome("Pending", "InternalError", "internal error, see the operator's log", retry_after=timedelta(seconds=30))
+            logger.error("an issuer raised an error of an unknown kind", exc_info=error)
+            return Outcome(
+                "Pending", "InternalError", "internal error, see the operator's log", retry_after=timedelta(seconds=30)
+            )
 
 
 async def _write(

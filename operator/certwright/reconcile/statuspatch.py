@@ -17,5 +17,7 @@ def status_patch(meta: ObjectMeta, old: msgspec.Struct, new: msgspec.Struct) -> 
     """
     before: dict[str, Any] = msgspec.to_builtins(old)
     after: dict[str, Any] = msgspec.to_builtins(new)
-    status: dict[str, Any] = {name: after.get(name) for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    status: dict[str, Any] = {
+        name: after.get(name) for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    }
     return {"metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid}, "status": status}

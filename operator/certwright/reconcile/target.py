@@ -11,6 +11,10 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+from certwright_issuers.certificate import CertificateFacts, parse_certificate_facts
+from certwright_issuers.keystores import combined_pem, key_der
+from certwright_issuers.names import csv_line
+
 from certwright.api import Certificate, CertificateSpec, IssuerRef
 from certwright.api.groups import (
     ANNOTATION_CERTIFICATE_NAME,
@@ -25,9 +29,6 @@ from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry
 from certwright.secretfacts import CA_CRT, TLS_CRT, TLS_KEY, Secret, SecretFacts, facts_of
 from certwright.store import NamespacedName
-from certwright_issuers.certificate import CertificateFacts, parse_certificate_facts
-from certwright_issuers.keystores import combined_pem, key_der
-from certwright_issuers.names import csv_line
 
 TLS_TYPE = "kubernetes.io/tls"
 #: additionalOutputFormats type -> data key.
@@ -136,7 +137,9 @@ async def reapply(context: Context, certificate: Certificate, known: SecretFacts
         context.store.forget_secret(where)
         raise Retry(f"Secret {where.name} changed while it was being repaired")
     material = Material(secret.data[TLS_KEY], secret.data[TLS_CRT], secret.data.get(CA_CRT, b""))
-    issuer = {name: secret.metadata.annotations.get(name, "") for name in issuer_annotations(certificate.spec.issuer_ref)}
+    issuer = {
+        name: secret.metadata.annotations.get(name, "") for name in issuer_annotations(certificate.spec.issuer_ref)
+    }
     await apply_secret(context, certificate, issuer, material, known)
 
 
@@ -182,7 +185,10 @@ def controller_ref(certificate: Certificate) -> dict[str, Any]:
 
 
 def _outputs(spec: CertificateSpec, material: Material) -> dict[str, bytes]:
-    makers = {"DER": lambda: key_der(material.key_pem), "CombinedPEM": lambda: combined_pem(material.key_pem, material.chain_pem)}
+    makers = {
+        "DER": lambda: key_der(material.key_pem),
+        "CombinedPEM": lambda: combined_pem(material.key_pem, material.chain_pem),
+    }
     return {
         OUTPUT_KEYS[output.type]: makers[output.type]()
         for output in spec.additional_output_formats
