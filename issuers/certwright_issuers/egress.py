@@ -200,7 +200,7 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _never(address: Address) -> str | None:  # noqa: PLR0911 - one row per kind of address reads as the table it is
+def _never(address: Address) -> str | None:
     if address in METADATA:
         return "is a cloud metadata address"
     if address.is_loopback:

@@ -16,7 +16,7 @@ from certwright_issuers.acme.directory import Directory
 from certwright_issuers.acme.keys import AccountKey
 from certwright_issuers.acme.problem import AccountDeactivated, AcmeConfigInvalid, AcmeError
 from certwright_issuers.acme.reply import Call, Reply
-from certwright_issuers.contract import RequestRejected
+from certwright_issuers.contract import ConfigInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Account:
 
 
 def contacts(emails: Iterable[str]) -> tuple[str, ...]:
-    """``mailto:`` URLs, lower case (contract section 3.1.1). Raises :class:`RequestRejected` for what is no address."""
+    """``mailto:`` URLs, lower case (contract section 3.1.1). Raises :class:`ConfigInvalid` for what is no address."""
     found = tuple(email.strip().lower() for email in emails)
     for email in found:
         # RFC 8555 section 7.3: one address, no header fields. The rest is for the CA to judge.
         if "@" not in email or not email.isascii() or not email.isprintable() or set(" ,?") & set(email):
-            raise RequestRejected("InvalidContact", "the contact is not one plain e-mail address")
+            raise ConfigInvalid("InvalidContact", "the contact is not one plain e-mail address")
     return tuple(f"mailto:{email}" for email in found)
 
 

@@ -7,7 +7,6 @@ any two steps, and another process can go on with what was stored. :mod:`.issue`
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certwright_issuers.acme import account, ari, authorization, chain, challenge, directory, order
+from certwright_issuers.acme import account, ari, authorization, chain, challenge, directory, order, problem
 from certwright_issuers.acme.account import Account, ExternalBinding
 from certwright_issuers.acme.ari import RenewalInfo
 from certwright_issuers.acme.authorization import Authorization
@@ -25,7 +24,7 @@ from certwright_issuers.acme.challenge import Challenge
 from certwright_issuers.acme.directory import Directory
 from certwright_issuers.acme.gate import Gate
 from certwright_issuers.acme.keys import AccountKey
-from certwright_issuers.acme.nonces import NoncePool, usable
+from certwright_issuers.acme.nonces import usable
 from certwright_issuers.acme.order import Identifier, Order, OrderStatus
 from certwright_issuers.acme.problem import AcmeConfigInvalid, AcmeError, AcmeRateLimited, AcmeUnavailable
 from certwright_issuers.acme.reply import Call, Reply, failure, not_acme
@@ -58,27 +57,31 @@ class Client:
         self.account_url = account_url
         self._transport = transport
         self._now = now
-        self._nonces = NoncePool()
         self._slots = asyncio.Semaphore(concurrency)
         self._gate = Gate()
         self._directory: tuple[float, Directory] | None = None
+        self._directory_lock = asyncio.Lock()
 
     async def directory(self) -> Directory:
         """The directory, fetched once an hour."""
-        loop_time = asyncio.get_running_loop().time()
-        if self._directory is not None and loop_time - self._directory[0] < DIRECTORY_AGE:
-            return self._directory[1]
-        reply = await self._transport.directory()
-        if reply.status != 200:
-            raise failure(reply, "directory")
-        found = directory.read(reply)
-        self._directory = (loop_time, found)
-        return found
+        # The lock lets many first requests share one answer.
+        async with self._directory_lock:
+            now = asyncio.get_running_loop().time()
+            if self._directory is not None and now - self._directory[0] < DIRECTORY_AGE:
+                return self._directory[1]
+            reply = await self._transport.directory()
+            if reply.status != 200:
+                raise failure(reply, "directory")
+            found = directory.read(reply)
+            self._directory = (now, found)
+            return found
 
     # --- account: RFC 8555 section 7.3
 
-    async def register(self, emails: Sequence[str] | None = (), binding: ExternalBinding | None = None) -> Account:
-        """Create the account of this key, or find it; its URL is used from now on. None: leave the contact alone.
+    async def register(self, emails: Sequence[str] = (), binding: ExternalBinding | None = None) -> Account:
+        """Create the account of this key, or find it; its URL is used from now on.
+
+        An account that exists keeps its contact: see :meth:`update_contact`.
 
         Raises :class:`AccountDeactivated` if the key's account has ended.
         """
@@ -226,13 +229,13 @@ class Client:
 
     async def _signed(self, call: Call[T], payload: bytes, key: AccountKey) -> Reply:
         clock = asyncio.get_running_loop().time
-        nonce = self._nonces.take(clock()) or await self._new_nonce()
+        nonce = self._transport.nonces.take(clock()) or await self._new_nonce()
         for attempt in range(NONCE_TRIES):
             body = key.sign(call.url, payload, nonce=nonce, account_url=None if call.by_key else self.account_url)
             reply = await self._transport.request("POST", call.url, action=call.action, body=body, limit=call.limit)
             brought = reply.headers.get("replay-nonce")
             if attempt + 1 == NONCE_TRIES or not _bad_nonce(reply):
-                self._nonces.add(brought, clock())
+                self._transport.nonces.add(brought, clock())
                 return reply
             # Section 6.5: the error brings a nonce that is good; those in the pool may be as old as the refused one.
             nonce = brought if brought is not None and usable(brought) else await self._new_nonce()
@@ -262,9 +265,5 @@ class Client:
 
 
 def _bad_nonce(reply: Reply) -> bool:
-    if reply.status != 400:
-        return False
-    with contextlib.suppress(AcmeError):
-        error = failure(reply, "")
-        return error.problem is not None and error.problem.type == "badNonce"
-    return False
+    said = problem.from_body(reply.body) if reply.status == 400 else None
+    return said is not None and said.type == "badNonce"

@@ -3,7 +3,7 @@
 Three rules, the first one that applies wins:
 
 1. The CA named a time in the future: exactly then. No schedule overrides it.
-2. The failure is final: never, until somebody changes the request.
+2. The failure is final for the request: never, until somebody changes it.
 3. The schedule of the failure's class; but while a certificate is still valid never later than after an eighth of the
    time it has left. So attempts come closer and closer before the expiry, whatever the lifetime, and a cause that
    disappears is noticed while there is time. :data:`FLOOR` bounds how close: the CA's limit on failures.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from certwright_issuers.acme.problem import Kind
-from certwright_issuers.contract import IssuerError, RateLimited, Unavailable
+from certwright_issuers.contract import ConfigInvalid, IssuerError, RateLimited, Unavailable
 
 _S, _M, _H = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -59,6 +59,13 @@ SCHEDULES: Mapping[Kind, Sequence[timedelta]] = {
         12 * _H,
         24 * _H,
     ),
+    # The owner may mend it where nothing tells us of it: at the CA (account, profile). A change here comes sooner.
+    Kind.CONFIGURATION: (
+        15 * _M,
+        1 * _H,
+        4 * _H,
+        24 * _H,
+    ),
 }
 
 #: The shortest wait that a nearing expiry may cause.
@@ -66,6 +73,7 @@ FLOOR: Mapping[Kind, timedelta] = {
     Kind.TRANSIENT: 1 * _M,
     Kind.VALIDATION: 15 * _M,
     Kind.RATE_LIMITED: 15 * _M,
+    Kind.CONFIGURATION: 15 * _M,
 }
 
 #: The longest wait without a valid certificate after there was one: the service is down.
@@ -109,11 +117,13 @@ def kind_of(error: IssuerError) -> Kind:
         return kind
     if isinstance(error, RateLimited):
         return Kind.RATE_LIMITED
+    if isinstance(error, ConfigInvalid):
+        return Kind.CONFIGURATION
     return Kind.TRANSIENT if isinstance(error, Unavailable) else Kind.PERMANENT
 
 
 def next_attempt(failed: Failure, *, seed: str, not_after: datetime | None = None) -> datetime | None:
-    """When to try again; None: not before the request or the configuration changes.
+    """When to try again; None: not before the request changes.
 
     ``seed``: anything that names the certificate; the same seed gives the same answer. ``not_after``: end of the
     certificate in use; None if there never was one.

@@ -20,6 +20,7 @@ import aiohttp
 import yarl
 
 from certwright_issuers import egress
+from certwright_issuers.acme.nonces import NoncePool
 from certwright_issuers.acme.problem import AcmeUnavailable, cut
 from certwright_issuers.acme.reply import JSON_LIMIT, PROBLEM_LIMIT, Reply, not_acme
 from certwright_issuers.contract import ConfigInvalid
@@ -35,6 +36,7 @@ class Exchange:
     """One request that was made, for metrics and for logs: no secrets, no bodies."""
 
     action: str
+    scheme: str
     host: str
     method: str
     #: 0 if there was no answer.
@@ -74,6 +76,8 @@ class Transport:
         """``observe`` is called after each request. Raises :class:`ConfigInvalid` for a useless URL or CA bundle."""
         _check_directory_url(server)
         self.server = server
+        #: Shared by all accounts at this server: nonces belong to no account.
+        self.nonces = NoncePool()
         self._observe = observe
         self._tls = _tls(server)
         self._opened: aiohttp.ClientSession | None = None
@@ -134,7 +138,7 @@ class Transport:
         finally:
             if self._observe is not None:
                 seconds = asyncio.get_running_loop().time() - started
-                self._observe(Exchange(action, target.host or "", method, status, seconds))
+                self._observe(Exchange(action, target.scheme, target.host or "", method, status, seconds))
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
@@ -230,9 +234,7 @@ def _system_roots() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _explained(  # noqa: PLR0911 - one row per cause
-    error: BaseException, host: str
-) -> AcmeUnavailable | ConfigInvalid:
+def _explained(error: BaseException, host: str) -> AcmeUnavailable | ConfigInvalid:
     """Why there was no answer, in words that hold nothing the server has sent."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(inner, EgressRefused):

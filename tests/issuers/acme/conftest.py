@@ -20,7 +20,7 @@ from certwright_issuers.egress import EgressPolicy
 from tests.issuers.acme.fakeca import FakeCA
 
 #: The fast part of these tests has three seconds in all.
-settings.register_profile("acme", max_examples=40, deadline=None)
+settings.register_profile("acme", max_examples=25, deadline=None)
 settings.load_profile("acme")
 
 LOOPBACK = EgressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-import josepy
 from acme import jws
 from aiohttp import web
 from cryptography import x509
@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from josepy import json_util
+from josepy import jwk as jose_jwk
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -66,10 +68,12 @@ class FakeCA:
         self.chain: bytes = b""
         self.delay = 0.0
         self.nonces: set[str] = set()
+        self._payload: Any = None
+        self._jwk: Any = None
         self._accounts: dict[str, dict[str, Any]] = {}
         self._orders: dict[str, dict[str, Any]] = {}
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._random = __import__("random").Random(7)
+        self._random = random.Random(7)  # noqa: S311 - which nonces are refused is no secret
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -133,7 +137,7 @@ class FakeCA:
             return web.json_response({"suggestedWindow": window}, headers={"Retry-After": "21600"})
         signed = jws.JWS.json_loads(await request.text())
         header = signed.signature.combined
-        nonce = josepy.encode_b64jose(header.nonce)
+        nonce = json_util.encode_b64jose(header.nonce)
         if nonce not in self.nonces or self._random.random() < self.reject_nonces:
             self.nonces.discard(nonce)
             return problem(400, "badNonce", "no such nonce")
@@ -160,40 +164,42 @@ class FakeCA:
         kind, *rest = path.strip("/").split("/")
         self.payloads[kind].append(payload)
         handler = getattr(self, f"_{kind.replace('-', '_')}")
-        return handler(payload, jwk, *rest)  # type: ignore[no-any-return]
+        # Handlers don't wait, so no other request comes between.
+        self._payload, self._jwk = payload, jwk
+        return handler(*rest)  # type: ignore[no-any-return]
 
-    def _account(self, payload: Any, jwk: Any, number: str = "") -> web.Response:
+    def _account(self, number: str = "") -> web.Response:
         if number:
             known = self._accounts[f"{self.root}/account/{number}"]
-            known["body"] |= payload or {}
+            known["body"] |= self._payload or {}
             return web.json_response(known["body"])
-        url = f"{self.root}/account/{josepy.encode_b64jose(jwk.thumbprint())[:8]}"
+        url = f"{self.root}/account/{json_util.encode_b64jose(self._jwk.thumbprint())[:8]}"
         status = 200 if url in self._accounts else 201
         if status == 201:
-            if payload.get("onlyReturnExisting"):
+            if self._payload.get("onlyReturnExisting"):
                 return problem(400, "accountDoesNotExist", "none with this key")
-            body = {"status": "valid", "contact": payload.get("contact", [])}
-            self._accounts[url] = {"jwk": jwk, "body": body}
+            body = {"status": "valid", "contact": self._payload.get("contact", [])}
+            self._accounts[url] = {"jwk": self._jwk, "body": body}
         return web.json_response(self._accounts[url]["body"], status=status, headers={"Location": url})
 
-    def _key_change(self, payload: Any, jwk: Any) -> web.Response:
-        inner = jws.JWS.from_json(payload)
+    def _key_change(self) -> web.Response:
+        inner = jws.JWS.from_json(self._payload)
         new, said = inner.signature.combined.jwk, json.loads(inner.payload)
-        if not inner.verify(new) or josepy.JWK.from_json(said["oldKey"]) != jwk:
+        if not inner.verify(new) or jose_jwk.JWK.from_json(said["oldKey"]) != self._jwk:
             return problem(400, "malformed", "bad inner signature")
         self._accounts[said["account"]]["jwk"] = new
         return web.json_response({})
 
-    def _new_order(self, payload: Any, jwk: Any) -> web.Response:
+    def _new_order(self) -> web.Response:
         number = str(len(self._orders) + 1)
-        names = payload["identifiers"]
+        names = self._payload["identifiers"]
         self._orders[number] = {
             "status": "pending",
             "identifiers": names,
             "authorizations": [f"{self.root}/authz/{number}/{index}" for index in range(len(names))],
             "finalize": f"{self.root}/finalize/{number}",
             "states": ["pending"] * len(names),
-        } | {key: payload[key] for key in ("profile", "replaces", "notAfter") if key in payload}
+        } | {key: self._payload[key] for key in ("profile", "replaces", "notAfter") if key in self._payload}
         return self._shown(number, 201)
 
     def _shown(self, number: str, status: int = 200) -> web.Response:
@@ -207,38 +213,38 @@ class FakeCA:
             headers["Retry-After"] = self.retry_after
         return web.json_response({k: v for k, v in order.items() if k != "states"}, status=status, headers=headers)
 
-    def _order(self, payload: Any, jwk: Any, number: str) -> web.Response:
+    def _order(self, number: str) -> web.Response:
         if self._orders[number]["status"] == "processing":
             self._valid(number)
         return self._shown(number)
 
-    def _authz(self, payload: Any, jwk: Any, number: str, index: str) -> web.Response:
+    def _authz(self, number: str, index: str) -> web.Response:
         order = self._orders[number]
-        if payload:
-            order["states"][int(index)] = payload["status"]
+        if self._payload:
+            order["states"][int(index)] = self._payload["status"]
         state, name = order["states"][int(index)], order["identifiers"][int(index)]
         token = base64.urlsafe_b64encode(f"token-{number:>08}-{index:>08}".encode()).decode().rstrip("=")
-        offers = [{"type": kind, "token": token} for kind in ("tls-alpn-01", "dns-01", "http-01")]
+        offers: list[dict[str, Any]] = [{"type": kind, "token": token} for kind in ("tls-alpn-01", "dns-01", "http-01")]
         offers.append({"type": "dns-persist-01", "issuer-domain-names": ["ca.example"]})
         for offer in offers:
-            offer |= {"url": f"{self.root}/chall/{number}/{index}/{offer['type']}", "status": "pending"}
+            offer.update(url=f"{self.root}/chall/{number}/{index}/{offer['type']}", status="pending")
             if state in ("valid", "invalid") and offer["type"] == "http-01":
-                offer |= self.validation
+                offer.update(self.validation)
         wildcard = name["value"].startswith("*.")
         shown = {**name, "value": name["value"].removeprefix("*.")}
         return web.json_response({"identifier": shown, "status": state, "challenges": offers, "wildcard": wildcard})
 
-    def _chall(self, payload: Any, jwk: Any, number: str, index: str, kind: str) -> web.Response:
-        if payload is not None:
+    def _chall(self, number: str, index: str, kind: str) -> web.Response:
+        if self._payload is not None:
             self._orders[number]["states"][int(index)] = self.validation["status"]
         url = f"{self.root}/chall/{number}/{index}/{kind}"
         return web.json_response({"type": kind, "url": url, "token": "x" * 32, "status": "processing"})
 
-    def _finalize(self, payload: Any, jwk: Any, number: str) -> web.Response:
+    def _finalize(self, number: str) -> web.Response:
         order = self._orders[number]
         if order["status"] != "ready":
             return problem(403, "orderNotReady", f"the order is {order['status']}")
-        self.chain = self.certificate(josepy.decode_b64jose(payload["csr"]))
+        self.chain = self.certificate(json_util.decode_b64jose(self._payload["csr"]))
         order["status"] = self.finalize_status
         if self.finalize_status == "valid":
             self._valid(number)
@@ -247,17 +253,17 @@ class FakeCA:
     def _valid(self, number: str) -> None:
         self._orders[number] |= {"status": "valid", "certificate": f"{self.root}/cert/{number}"}
 
-    def _cert(self, payload: Any, jwk: Any, number: str) -> web.Response:
+    def _cert(self, _: str) -> web.Response:
         # aiohttp joins nothing: one header field for each alternate, as Pebble sends them.
         response = web.Response(body=self.chain, content_type="application/pem-certificate-chain")
         for index in range(len(self.alternates)):
             response.headers.add("Link", f'<{self.root}/alternate/{index}>;rel="alternate"')
         return response
 
-    def _alternate(self, payload: Any, jwk: Any, index: str) -> web.Response:
+    def _alternate(self, index: str) -> web.Response:
         return web.Response(body=self.alternates[int(index)])
 
-    def _revoke(self, payload: Any, jwk: Any) -> web.Response:
+    def _revoke(self) -> web.Response:
         return web.Response()
 
     def certificate(self, csr_der: bytes, issuer: str = "Fake Root X1") -> bytes:

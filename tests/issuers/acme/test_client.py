@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from acme import jws
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from josepy import jwa, jwk
 
 from certwright_issuers.acme import ari, keys
 from certwright_issuers.acme.account import ExternalBinding
@@ -142,9 +144,9 @@ async def test_pending_authorizations_are_given_up(client: Client, ca: FakeCA) -
 
     class Broken(MemorySolver):
         async def publish(self, publication: Publication) -> None:
-            raise ConfigInvalid("Broken", "no")
+            raise ConfigInvalid("Broken", f"no {publication.type}")
 
-    with pytest.raises(ConfigInvalid, match="no"):
+    with pytest.raises(ConfigInvalid, match="no http-01"):
         await issue(client, Wish(NAMES, csr_der("a.example.com")), Broken())
     assert ca.payloads["authz"] == [None, {"status": "deactivated"}]
 
@@ -206,7 +208,7 @@ async def test_contact_can_be_changed_and_removed(client: Client, ca: FakeCA) ->
 @pytest.mark.parametrize("address", ["nobody", "a@b.example,c@d.example", "a@b.example?subject=x", "ä@b.example"])
 async def test_a_contact_that_is_no_address_is_refused_before_it_is_sent(client: Client, address: str) -> None:
     """RFC 8555 section 7.3: one address without header fields."""
-    with pytest.raises(RequestRejected, match="one plain e-mail address"):
+    with pytest.raises(ConfigInvalid, match="one plain e-mail address"):
         await client.update_contact([address])
 
 
@@ -245,9 +247,6 @@ async def test_the_key_can_be_changed(client: Client, transport: Transport) -> N
 
 async def test_external_binding_is_signed_with_hs256(ca: FakeCA, transport: Transport, key: keys.AccountKey) -> None:
     """RFC 8555 section 7.3.4: the account's public key, for the URL of newAccount, by the CA's key."""
-    from acme import jws
-    from josepy import jwa, jwk
-
     await Client(transport, key).register([], ExternalBinding("kid-1", b"k" * 32))
     bound = jws.JWS.from_json(ca.payloads["account"][0]["externalAccountBinding"])
     header = bound.signature.combined

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from tests.issuers.acme.fakeca import FakeCA
 FORBIDDEN = [
     "127.0.0.1",
     "127.8.9.10",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - an address to refuse
     "0.1.2.3",
     "169.254.169.254",
     "169.254.0.1",
@@ -105,8 +106,6 @@ async def test_no_spelling_of_loopback_is_connected_to(ca: FakeCA, host: str) ->
 
 async def test_redirects_to_forbidden_addresses_are_not_followed(ca: FakeCA) -> None:
     """The policy holds for each hop."""
-    from aiohttp import web
-
     ca.fail("/directory", lambda: web.Response(status=302, headers={"Location": "http://169.254.169.254/latest"}))
     async with Transport(server(ca.url)) as transport:
         with pytest.raises(ConfigInvalid, match="metadata"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 from collections.abc import Callable
@@ -236,7 +237,7 @@ async def test_a_dropped_connection_is_temporary(client: Client, ca: FakeCA) -> 
 async def test_a_closed_port_is_temporary(key: keys.AccountKey) -> None:
     """The message holds the system's own words."""
     async with Transport(server("http://127.0.0.1:9/directory")) as transport:
-        with pytest.raises(Unavailable, match="no connection to the ACME server 127.0.0.1"):
+        with pytest.raises(Unavailable, match=r"no connection to the ACME server 127\.0\.0\.1"):
             await Client(transport, key).directory()
 
 
@@ -267,7 +268,7 @@ async def test_redirects_leave_https_never(monkeypatch: pytest.MonkeyPatch, targ
             return await real(method, asked, **more)
 
         monkeypatch.setattr(strict, "request", request)
-        with pytest.raises((Unavailable, ConfigInvalid), match="URL|not allowed|Location"):
+        with pytest.raises((Unavailable, ConfigInvalid), match=r"URL|not allowed|Location"):
             await strict.directory()
 
 
@@ -331,3 +332,62 @@ async def test_an_account_the_ca_forgot_is_a_matter_of_configuration(client: Cli
     error = await failing(client)
     assert isinstance(error, ConfigInvalid)
     assert error.reason == "AccountDoesNotExist"
+
+
+CALLS = ["/directory", "/nonce", "/account", "/new-order", "/authz", "/chall", "/order", "/finalize", "/cert"]
+
+
+@pytest.mark.parametrize("path", CALLS)
+@pytest.mark.parametrize("fault", ["500", "html 502", "dropped", "429"])
+async def test_a_fault_at_any_call_is_temporary(
+    ca: FakeCA, transport: Transport, key: keys.AccountKey, path: str, fault: str
+) -> None:
+    """Whichever request of an issuance fails: the error says "later", the answers are withdrawn, and a new try succeeds."""
+
+    async def drop(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    limited = answer(lambda: problem(429, "rateLimited", headers={"Retry-After": "60"}))
+    ca.faults[path].append({"dropped": drop, "429": limited}.get(fault) or answer(STRANGERS[fault]))
+    ca.validation = {"status": "valid"}
+    solver = MemorySolver()
+
+    async def whole() -> None:
+        client = Client(transport, key)
+        await client.register()
+        await issue(client, Wish(NAMES, csr_der("a.example.com")), solver)
+
+    if fault == "429":
+        with pytest.raises(AcmeRateLimited) as limit:
+            await whole()
+        assert timedelta(seconds=50) < limit.value.retry_at - datetime.now(UTC) <= timedelta(seconds=60)
+    elif fault == "dropped" and path in ("/directory", "/nonce"):
+        # aiohttp itself repeats a GET or HEAD if a kept connection was closed.
+        with contextlib.suppress(Unavailable):
+            await whole()
+    else:
+        with pytest.raises(Unavailable):
+            await whole()
+    assert solver.visible == []
+    assert ca.faults[path] == []
+    await whole()
+
+
+async def test_one_slow_order_does_not_hold_up_the_others(client: Client, ca: FakeCA) -> None:
+    """A request that hangs takes one of the account's slots, not the account."""
+    released = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return problem(500, "serverInternal")
+
+    ca.faults["/order/999"].extend([hang] * 5)
+    slow = [asyncio.create_task(client.get_order(f"{ca.root}/order/999")) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    for _ in range(3):
+        await issue(client, Wish(NAMES, csr_der("a.example.com")), MemorySolver())
+    assert not any(task.done() for task in slow)
+    released.set()
+    assert all(isinstance(error, AcmeUnavailable) for error in await asyncio.gather(*slow, return_exceptions=True))

@@ -50,7 +50,7 @@ def _pem(
 
 def test_keys_that_no_ca_takes_are_refused() -> None:
     """Too short, too exotic, encrypted, no key at all, or endless: the message never holds the text."""
-    short = rsa.generate_private_key(65537, 1024)
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
     locked = _pem(ec.generate_private_key(ec.SECP256R1()), b"password")
     texts = [_pem(short), _pem(ed25519.Ed25519PrivateKey.generate()), _pem(ec.generate_private_key(ec.SECP521R1()))]
     for text in [*texts, locked, b"", b"\xff\x00", b"x" * 20_000]:
