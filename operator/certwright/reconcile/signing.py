@@ -13,9 +13,9 @@ from datetime import timedelta
 
 import msgspec
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
-from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
+from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr, request_contradictions
 from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
-from certwright_issuers.usages import DEFAULT_USAGES, request_contradictions
+from certwright_issuers.usages import DEFAULT_USAGES
 
 from certwright.api import CertificateRequest, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration

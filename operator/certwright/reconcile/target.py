@@ -66,12 +66,12 @@ def details_of(certificate: CertificateFacts) -> dict[str, str]:
     subject = certificate.subject
     always = {
         "cert-manager.io/common-name": certificate.common_name,
-        "cert-manager.io/alt-names": csv_line(certificate.dns_names),
-        "cert-manager.io/ip-sans": csv_line(certificate.ip_addresses),
-        "cert-manager.io/uri-sans": csv_line(certificate.uris),
+        "cert-manager.io/alt-names": csv_line(certificate.names.dns_names),
+        "cert-manager.io/ip-sans": csv_line(certificate.names.ip_addresses),
+        "cert-manager.io/uri-sans": csv_line(certificate.names.uris),
     }
     perhaps = {
-        "cert-manager.io/email-sans": csv_line(certificate.email_addresses),
+        "cert-manager.io/email-sans": csv_line(certificate.names.email_addresses),
         "cert-manager.io/subject-organizations": csv_line(subject.organizations),
         "cert-manager.io/subject-organizationalunits": csv_line(subject.organizational_units),
         "cert-manager.io/subject-countries": csv_line(subject.countries),
