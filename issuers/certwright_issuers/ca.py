@@ -102,9 +102,9 @@ def _build(config: Mapping[str, Any], secrets: Secrets) -> CA:
     secret = secrets.get(name)
     if secret is None:
         raise ConfigInvalid(GET_FAILED, f'{PREFIX}secret "{name}" not found')
-    for key in (TLS_CRT, TLS_KEY):
-        if not secret.get(key):
-            raise ConfigInvalid(GET_FAILED, f'{PREFIX}no data for "{key}" in secret "{name}"')
+    for entry in (TLS_CRT, TLS_KEY):
+        if not secret.get(entry):
+            raise ConfigInvalid(GET_FAILED, f'{PREFIX}no data for "{entry}" in secret "{name}"')
     try:
         chain = load_chain(secret[TLS_CRT])
         if secret.get(CA_CRT):

@@ -53,7 +53,7 @@ def sign_leaf(request: SigningRequest, signer: Signer) -> tuple[x509.Certificate
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         for extension, critical in (*_copied(csr), *_identifiers(request, signer), *_urls(signer)):
             builder = builder.add_extension(extension, critical=critical)
-        return builder.sign(signer.key, signature_hash(signer.key)), notes  # type: ignore[arg-type]
+        return builder.sign(signer.key, signature_hash(signer.key)), notes
     except (ValueError, TypeError) as error:
         raise RequestRejected("SigningError", f"Error signing certificate: {error}") from error
 

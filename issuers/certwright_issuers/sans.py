@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
 from certwright_issuers.names import InvalidName
+
+T = TypeVar("T")
 
 _UTF8_STRING = 0x0C
 
@@ -33,20 +36,21 @@ def general_names(
     other_names: Iterable[tuple[str, str]],
 ) -> list[x509.GeneralName]:
     """In the order DNS, e-mail, IP, URI, other (API contract section 5.2). Raises InvalidName with the field's path."""
-    names: list[x509.GeneralName] = []
-    for field, make, values in (
-        ("spec.dnsNames", _dns, dns_names),
-        ("spec.emailAddresses", x509.RFC822Name, email_addresses),
-        ("spec.ipAddresses", lambda text: x509.IPAddress(ipaddress.ip_address(text)), ip_addresses),
-        ("spec.uris", x509.UniformResourceIdentifier, uris),
-        ("spec.otherNames", _other, other_names),
-    ):
-        for value in values:
-            try:
-                names.append(make(value))  # type: ignore[operator]
-            except (ValueError, TypeError) as error:
-                raise InvalidName(f"{field}: {str(value)[:80]!r}: {error}") from error
-    return names
+    return [
+        *_each("spec.dnsNames", _dns, dns_names),
+        *_each("spec.emailAddresses", x509.RFC822Name, email_addresses),
+        *_each("spec.ipAddresses", lambda text: x509.IPAddress(ipaddress.ip_address(text)), ip_addresses),
+        *_each("spec.uris", x509.UniformResourceIdentifier, uris),
+        *_each("spec.otherNames", _other, other_names),
+    ]
+
+
+def _each(field: str, make: Callable[[T], x509.GeneralName], values: Iterable[T]) -> Iterator[x509.GeneralName]:
+    for value in values:
+        try:
+            yield make(value)
+        except (ValueError, TypeError) as error:
+            raise InvalidName(f"{field}: {str(value)[:80]!r}: {error}") from error
 
 
 def _dns(name: str) -> x509.DNSName:

@@ -14,12 +14,16 @@ from typing import Any
 
 import kopf
 from kubernetes import client as kubernetes_client
-from kubernetes import config as kubernetes_config
+from kubernetes import config as _kubernetes_config
 
 from certwright import __version__
 
 #: Kopf reads credentials once unless told that they expire; projected tokens are replaced well within their hour.
 KOPF_CREDENTIALS_LIFETIME = timedelta(minutes=10)
+
+
+#: The package has no types.
+kubernetes_config: Any = _kubernetes_config
 
 
 class NoAccess(Exception):

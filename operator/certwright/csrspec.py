@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from certwright_issuers.csr import NameConstraints, RequestSpec, Subject
+from certwright_issuers.csr import NameConstraints, RequestSpec
 from certwright_issuers.keys import KeySpec
+from certwright_issuers.names import Subject
 
 from certwright.api import CertificateSpec, NameConstraintItem, X509Subject
 from certwright.api import NameConstraints as APINameConstraints

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 from aiohttp import web
@@ -42,8 +42,8 @@ class Server:
             await self._runner.cleanup()
 
 
-def _handler(page: Callable[[], tuple[int, str, str]]) -> Callable[[web.Request], object]:
-    async def handle(_: web.Request) -> web.Response:
+def _handler(page: Callable[[], tuple[int, str, str]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(_: web.Request) -> web.StreamResponse:
         status, content_type, text = page()
         return web.Response(status=status, text=text, headers={"Content-Type": content_type})
 

@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from kubernetes import client as kubernetes_client
 from kubernetes import watch as kubernetes_watch
@@ -112,7 +112,7 @@ class LeaseThread(threading.Thread):
 
     def _watch(self, seconds: float) -> None:
         """Wait for a change of the Lease for at most so long."""
-        stream = kubernetes_watch.Watch()
+        stream: Any = cast(Any, kubernetes_watch).Watch()
         for event in stream.stream(
             self._api.list_namespaced_lease,
             self._settings.namespace,

@@ -261,13 +261,12 @@ class Runtime:
             self._fence.open_until(float("inf"))
             self._lead(leading=True)
             return
-        self._lease = LeaseThread(
-            access,
-            self._settings.lease,
-            self._fence,
-            lambda leading: self._loop.call_soon_threadsafe(lambda: self._lead(leading=leading)),
-        )
+        self._lease = LeaseThread(access, self._settings.lease, self._fence, self._leadership_changed)
         self._lease.start()
+
+    def _leadership_changed(self, leading: bool) -> None:  # noqa: FBT001 (the callback's only argument)
+        """Called by the Lease thread."""
+        self._loop.call_soon_threadsafe(lambda: self._lead(leading=leading))
 
     def _lead(self, *, leading: bool) -> None:
         if self._workers is not None and not self._stopping.is_set():

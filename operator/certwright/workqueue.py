@@ -39,7 +39,7 @@ class Backoff:
 
     def delay(self, failures: int) -> float:
         """The pause after the ``failures``-th failure in a row (from 1)."""
-        base = min(self.longest, self.first * 2 ** min(failures - 1, 30))
+        base: float = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
         return base * (1 - random.random() / 4)  # noqa: S311 (spreading load, not secrecy)
 
 

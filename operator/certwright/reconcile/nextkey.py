@@ -10,7 +10,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 
-from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_kind_violations, load_key
+from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_facts, key_kind_violations, load_key
 
 from certwright.api import Certificate
 from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
@@ -77,7 +77,7 @@ async def _usable(context: Context, view: View, name: str) -> NextKey | None:
             about, "DecodeFailed", f'Private key in temporary Secret "{name}" is not usable: {error}'
         )
     else:
-        violations = key_kind_violations(key, key_spec_of(view.certificate.spec))
+        violations = key_kind_violations(key_facts(key), key_spec_of(view.certificate.spec))
         if not violations:
             return NextKey(name, key)
         fields = ", ".join(violations)

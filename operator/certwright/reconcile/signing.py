@@ -17,7 +17,7 @@ from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr, request_con
 from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
 from certwright_issuers.usages import DEFAULT_USAGES
 
-from certwright.api import CertificateRequest, Condition, IssuerRef
+from certwright.api import CertificateRequest, CertificateRequestStatus, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
 from certwright.issuerpool import Loaded
@@ -257,7 +257,7 @@ async def _write(
 
 def with_outcome(
     context: Context, request: CertificateRequest, conditions: tuple[Condition, ...], outcome: Outcome
-) -> msgspec.Struct:
+) -> CertificateRequestStatus:
     """The status of ``request`` after ``outcome``."""
     now = context.now().replace(microsecond=0)
     conditions = with_condition(
@@ -282,7 +282,9 @@ def with_outcome(
     )
 
 
-async def write_status(context: Context, request: CertificateRequest, status: msgspec.Struct) -> CertificateRequest:
+async def write_status(
+    context: Context, request: CertificateRequest, status: CertificateRequestStatus
+) -> CertificateRequest:
     """Patch the status and take the answer into the store. Raises Conflict if the request changed meanwhile."""
     path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name, "status")
     patch = status_patch(request.metadata, request.status, status)

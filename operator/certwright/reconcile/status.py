@@ -112,7 +112,8 @@ def back_off_until(certificate: Certificate, shortest: timedelta, longest: timed
     if failed_at is None or shortest <= timedelta():
         return None
     doublings = min(max(0, (certificate.status.failed_issuance_attempts or 1) - 1), 32)
-    return failed_at + min(longest, shortest * 2**doublings)
+    pause: timedelta = min(longest, shortest * 2.0**doublings)
+    return failed_at + pause
 
 
 def issuing_condition(certificate: Certificate) -> Condition | None:
