@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,10 @@ from certwright_issuers.acme.client import Client
 from certwright_issuers.acme.transport import Server, Transport
 from certwright_issuers.egress import EgressPolicy
 from tests.issuers.acme.fakeca import FakeCA
+
+# pytest-asyncio asks for the current loop before it sets its own, and Python makes one for that which nobody closes;
+# warnings are errors, so some later test would fail. After this call there is nothing to make.
+asyncio.set_event_loop(None)
 
 #: The fast part of these tests has three seconds in all.
 settings.register_profile("acme", max_examples=25, deadline=None)

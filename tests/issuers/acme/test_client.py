@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +81,14 @@ async def test_connections_are_reused(client: Client, ca: FakeCA) -> None:
         await client.get_order(order.url)
     assert len(ca.connections) == 1
     assert ca.user_agents == {"certwright/0 (mailto:ops@example.com)"}
+
+
+async def test_the_directory_is_fetched_once(ca: FakeCA, transport: Transport, key: keys.AccountKey) -> None:
+    """Many tasks that begin at the same time share one answer, and later ones use it too."""
+    client = Client(transport, key)
+    await asyncio.gather(*(client.directory() for _ in range(20)))
+    await client.register()
+    assert ca.seen["GET directory"] == 1
 
 
 async def test_steps_go_on_in_another_process(ca: FakeCA, transport: Transport, key: keys.AccountKey) -> None:
