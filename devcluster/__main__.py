@@ -1,0 +1,89 @@
+"""For people: ``python -m devcluster up``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from devcluster.cluster import Cluster, remove, state_root
+from devcluster.errors import DevclusterError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    root = argparse.ArgumentParser(
+        prog="python -m devcluster", description="A Kubernetes control plane made of processes."
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "up": "start a cluster in the background (a leftover of the same name is removed)",
+        "down": "stop it and remove its data",
+        "status": "list clusters and their processes",
+        "kubeconfig": "print the path of the administrator's kubeconfig",
+        "exec": "run a command inside the cluster's network, with its kubeconfig in $KUBECONFIG",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--name", default="default", help="of the cluster (default: %(default)s)")
+        if name == "up":
+            command.add_argument(
+                "--port", type=int, default=0, help="of the API server on 127.0.0.1 (default: a free one)"
+            )
+        if name == "exec":
+            command.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="and its arguments")
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = parser().parse_args(argv)
+    try:
+        return COMMANDS[options.command](options)
+    except DevclusterError as error:
+        print(f"devcluster: {error}", file=sys.stderr)
+        return 1
+
+
+def _up(options: argparse.Namespace) -> int:
+    cluster = Cluster.start(options.name, detached=True, port=options.port)
+    print(f"ready after {cluster.started_in:.1f} s\nexport KUBECONFIG={cluster.kubeconfig}")
+    return 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    print("stopped" if remove(options.name) else "was not running")
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
+    for folder in sorted(state_root().glob("*")):
+        try:
+            cluster = Cluster.attach(folder.name)
+        except DevclusterError:
+            print(f"{folder.name}: not running; `up` or `down` removes what is left")
+        else:
+            processes = ", ".join(f"{name} {cluster.pid(name)}" for name in ("etcd", "kube-apiserver"))
+            print(f"{folder.name}: running ({processes}), KUBECONFIG={cluster.kubeconfig}")
+    return 0
+
+
+def _kubeconfig(options: argparse.Namespace) -> int:
+    print(Cluster.attach(options.name).kubeconfig)
+    return 0
+
+
+def _exec(options: argparse.Namespace) -> int:
+    cluster = Cluster.attach(options.name)
+    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not argv:
+        raise DevclusterError("exec wants a command: python -m devcluster exec -- kubectl get pods")
+    os.environ["KUBECONFIG"] = str(cluster.inner_kubeconfig)
+    os.execvp(cluster.exec_prefix[0], [*cluster.exec_prefix, *argv])  # noqa: S606 (becoming the command is the point)
+
+
+COMMANDS = {"up": _up, "down": _down, "status": _status, "kubeconfig": _kubeconfig, "exec": _exec}
+
+if __name__ == "__main__":
+    sys.exit(main())
