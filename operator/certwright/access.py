@@ -49,7 +49,7 @@ class Access:
 
     def authorization(self) -> str | None:
         """The Authorization header as of now; reads a rotated token again when it is due."""
-        token = self.configuration.get_api_key_with_prefix("authorization")
+        token = self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         return str(token) if token else self._basic()
 
     def ssl_context(self) -> ssl.SSLContext | None:

@@ -92,7 +92,7 @@ class _ListMeta(msgspec.Struct, gc=False):
 
 class _Page(msgspec.Struct, gc=False):
     metadata: _ListMeta
-    items: list[msgspec.Raw]
+    items: list[msgspec.Raw] | None = None
 
 
 class WatchLine(msgspec.Struct, gc=False):
@@ -165,7 +165,7 @@ class KubeClient:
         params = {"limit": str(self._settings.page_size), **(query or {})}
         while True:
             page = msgspec.json.decode(await self._request("GET", path, query=params, accept=accept), type=_Page)
-            items = [msgspec.json.decode(raw, type=type_, strict=False) for raw in page.items]
+            items = [msgspec.json.decode(raw, type=type_, strict=False) for raw in page.items or ()]
             yield items, page.metadata.resource_version
             if not page.metadata.continue_:
                 return
