@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
-import pytest
-
 
 def program(name: str) -> str:
-    """The path of a program; skips the test if it is not installed."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+    """The path of a program of the development cluster; built if it is missing, which takes minutes."""
+    # Here and not above: the fast tests are collected together with these and need nothing of a cluster.
+    from devcluster.binaries import ensure  # noqa: PLC0415
+
+    return str(ensure([name])[name])

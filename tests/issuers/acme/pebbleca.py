@@ -150,10 +150,9 @@ class Pebble:
 
     async def _start(self, name: str, *arguments: str) -> asyncio.subprocess.Process:
         environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", **self.environment}
+        path = await asyncio.to_thread(program, name)
         with (self.folder / f"{name}.log").open("wb") as log:
-            return await asyncio.create_subprocess_exec(
-                program(name), *arguments, env=environment, stdout=log, stderr=log
-            )
+            return await asyncio.create_subprocess_exec(path, *arguments, env=environment, stdout=log, stderr=log)
 
 
 def csr(names: tuple[Identifier, ...]) -> bytes:
