@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from certwright.api import CertificateSpec, NameConstraintItem, X509Subject
+from certwright.api import NameConstraints as APINameConstraints
 from certwright_issuers.csr import NameConstraints, RequestSpec
 from certwright_issuers.keys import KeySpec
 from certwright_issuers.names import Subject
-
-from certwright.api import CertificateSpec, NameConstraintItem, X509Subject
-from certwright.api import NameConstraints as APINameConstraints
 
 #: What an empty privateKey means (API contract section 5.1).
 DEFAULT_ALGORITHM = "RSA"

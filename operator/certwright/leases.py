@@ -112,7 +112,7 @@ class LeaseThread(threading.Thread):
 
     def _watch(self, seconds: float) -> None:
         """Wait for a change of the Lease for at most so long."""
-        stream: Any = cast(Any, kubernetes_watch).Watch()
+        stream: Any = cast("Any", kubernetes_watch).Watch()
         for event in stream.stream(
             self._api.list_namespaced_lease,
             self._settings.namespace,

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from certwright_issuers.csr import InvalidCSR, certificate_matches_spec, parse_csr_facts, request_matches_spec
-from certwright_issuers.keys import key_kind_violations
-
 from certwright.api import Certificate, CertificateRequest, IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import (
@@ -27,6 +24,8 @@ from certwright.api.groups import (
 )
 from certwright.csrspec import key_spec_of, request_spec_of
 from certwright.secretfacts import SecretFacts
+from certwright_issuers.csr import InvalidCSR, certificate_matches_spec, parse_csr_facts, request_matches_spec
+from certwright_issuers.keys import key_kind_violations
 
 
 @dataclass(frozen=True, slots=True)

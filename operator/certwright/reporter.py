@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,6 +98,8 @@ class Reporter:
         self._queue: asyncio.Queue[tuple[Subject, str, str, str, datetime]] = asyncio.Queue(QUEUE_LIMIT)
         self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
         self._writers: list[asyncio.Task[None]] = []
+        #: Time of the newest Event; each is later than the one before, so that names are unique and in order.
+        self._last = datetime.now(UTC)
         self.dropped = 0
 
     async def __aenter__(self) -> Self:
@@ -129,8 +130,9 @@ class Reporter:
     def _put(self, subject: Subject, type_: str, reason: str, message: str) -> None:
         log = logger.info if type_ == "Normal" else logger.warning
         log("%s: %s", reason, message)
+        self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
         try:
-            self._queue.put_nowait((subject, type_, reason, message[:EVENT_MESSAGE_LIMIT], datetime.now(UTC)))
+            self._queue.put_nowait((subject, type_, reason, message[:EVENT_MESSAGE_LIMIT], self._last))
         except asyncio.QueueFull:
             self.dropped += 1
 
@@ -160,7 +162,8 @@ class Reporter:
                 del self._written[seen]
             else:
                 return
-        name = f"{subject.meta.name[:236]}.{secrets.token_hex(8)}"
+        # As client-go names them: kubectl lists Events of one second in the order of their names.
+        name = f"{subject.meta.name[:236]}.{int(when.timestamp() * 1e6):x}"
         await self._kube.create(
             EVENTS.path(namespace), self._body(subject, type_, reason, message, stamp, namespace, name), dict
         )

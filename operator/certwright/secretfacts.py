@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
-from certwright_issuers.digest import pem_digest
-from certwright_issuers.keys import InvalidKey, KeyFacts, key_facts, load_key
 
 from certwright.api import ObjectMeta
 from certwright.api.groups import SECRET_FIELD_MANAGER
+from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
+from certwright_issuers.digest import pem_digest
+from certwright_issuers.keys import InvalidKey, KeyFacts, key_facts, load_key
 
 TLS_KEY = "tls.key"
 TLS_CRT = "tls.crt"

@@ -6,10 +6,6 @@ CertificateRequest; wait; the signed certificate into the target Secret; status.
 
 from __future__ import annotations
 
-from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
-from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
-from certwright_issuers.keys import encode_key, spki_sha256
-
 from certwright.api import CertificateRequest
 from certwright.csrspec import encoding_of, request_spec_of
 from certwright.errors import NotFound
@@ -25,6 +21,9 @@ from certwright.reconcile.target import Material, apply_secret, issuer_annotatio
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition, is_true
 from certwright.workqueue import Key
+from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
+from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
+from certwright_issuers.keys import encode_key, spki_sha256
 
 #: Between the trigger's own message and what the issuance waits for, in the Issuing condition.
 WAITING = ". Waiting: "

@@ -6,9 +6,6 @@ Certificate's status. Each step is skipped if an earlier attempt got that far; w
 
 from __future__ import annotations
 
-from certwright_issuers.csr import build_csr
-from certwright_issuers.keys import encode_key
-
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
 from certwright.csrspec import encoding_of, request_spec_of
@@ -33,6 +30,8 @@ from certwright.reconcile.target import Material, apply_secret, issuer_annotatio
 from certwright.reconcile.view import View, gather
 from certwright.reporter import find_condition, is_true
 from certwright_issuers.contract import Issued
+from certwright_issuers.csr import build_csr
+from certwright_issuers.keys import encode_key
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 

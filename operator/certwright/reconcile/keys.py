@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from certwright_issuers.keys import InvalidKey, PrivateKey, key_kind_violations, load_key
-
 from certwright.csrspec import DEFAULT_ROTATION, key_spec_of
 from certwright.reconcile.context import Context, about_certificate
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY
+from certwright_issuers.keys import InvalidKey, PrivateKey, key_kind_violations, load_key
 
 
 class CannotRegenerateKey(Exception):

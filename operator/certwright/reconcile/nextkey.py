@@ -10,8 +10,6 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 
-from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_facts, key_kind_violations, load_key
-
 from certwright.api import Certificate
 from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
 from certwright.csrspec import key_spec_of
@@ -23,6 +21,7 @@ from certwright.reconcile.target import controller_ref
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY, Secret
 from certwright.store import NamespacedName
+from certwright_issuers.keys import InvalidKey, PrivateKey, encode_key, key_facts, key_kind_violations, load_key
 
 #: Longest part of the Certificate's name in a Secret's name: 253 less "-" and five characters.
 LONGEST_PREFIX = 247

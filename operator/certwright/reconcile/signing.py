@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
-from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
-from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr, request_contradictions
-from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
-from certwright_issuers.usages import DEFAULT_USAGES
 
 from certwright.api import CertificateRequest, CertificateRequestStatus, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration
@@ -29,6 +25,7 @@ from certwright.secretfacts import TLS_KEY
 from certwright.settings import ApprovalSettings
 from certwright.store import NamespacedName
 from certwright.workqueue import Key
+from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.contract import (
     DEFAULT_DURATION,
     ConfigInvalid,
@@ -40,6 +37,9 @@ from certwright_issuers.contract import (
     SigningRequest,
     Unavailable,
 )
+from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr, request_contradictions
+from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.usages import DEFAULT_USAGES
 
 logger = logging.getLogger(__name__)
 

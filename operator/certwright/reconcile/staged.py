@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from certwright_issuers.keys import PrivateKey
-
 from certwright.api import CertificateRequest
 from certwright_issuers.contract import Issued
+from certwright_issuers.keys import PrivateKey
 
 
 @dataclass(slots=True)

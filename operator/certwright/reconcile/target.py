@@ -11,10 +11,6 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from certwright_issuers.certificate import CertificateFacts, parse_certificate_facts
-from certwright_issuers.keystores import combined_pem, key_der
-from certwright_issuers.names import csv_line
-
 from certwright.api import Certificate, CertificateSpec, IssuerRef
 from certwright.api.groups import (
     ANNOTATION_CERTIFICATE_NAME,
@@ -29,6 +25,9 @@ from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry
 from certwright.secretfacts import CA_CRT, TLS_CRT, TLS_KEY, Secret, SecretFacts, facts_of
 from certwright.store import NamespacedName
+from certwright_issuers.certificate import CertificateFacts, parse_certificate_facts
+from certwright_issuers.keystores import combined_pem, key_der
+from certwright_issuers.names import csv_line
 
 TLS_TYPE = "kubernetes.io/tls"
 #: additionalOutputFormats type -> data key.
