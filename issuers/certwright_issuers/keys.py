@@ -32,6 +32,10 @@ class InvalidKey(ValueError):
     """PEM bytes that are no usable private key. The message never repeats them."""
 
 
+class InvalidKeySpec(ValueError):
+    """A key that can't be made; the message begins with the field's path."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeySpec:
     """What key is wanted. ``size`` in bits; 0 for Ed25519."""
@@ -50,18 +54,18 @@ class KeyFacts:
 
 
 def generate_key(spec: KeySpec) -> PrivateKey:
-    """A new key. RSA takes tens to hundreds of milliseconds and releases the GIL; raises ValueError for odd sizes."""
+    """A new key. RSA takes tens to hundreds of milliseconds and releases the GIL; raises InvalidKeySpec."""
     if spec.algorithm == "RSA":
         if spec.size not in RSA_SIZES:
-            raise ValueError(f"spec.privateKey.size: RSA keys have 2048 to 8192 bits, not {spec.size}")
+            raise InvalidKeySpec(f"spec.privateKey.size: RSA keys have 2048 to 8192 bits, not {spec.size}")
         return rsa.generate_private_key(65537, spec.size)
     if spec.algorithm == "ECDSA":
         if spec.size not in CURVES:
-            raise ValueError(f"spec.privateKey.size: ECDSA keys have 256, 384 or 521 bits, not {spec.size}")
+            raise InvalidKeySpec(f"spec.privateKey.size: ECDSA keys have 256, 384 or 521 bits, not {spec.size}")
         return ec.generate_private_key(CURVES[spec.size])
     if spec.algorithm == "Ed25519":
         return Ed25519PrivateKey.generate()
-    raise ValueError(f"spec.privateKey.algorithm: {spec.algorithm!r} is not one of RSA, ECDSA, Ed25519")
+    raise InvalidKeySpec(f"spec.privateKey.algorithm: {spec.algorithm!r} is not one of RSA, ECDSA, Ed25519")
 
 
 def encode_key(key: PrivateKey, encoding: str) -> bytes:

@@ -19,7 +19,7 @@ class KeyFactory:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rsa")
 
     async def generate(self, spec: KeySpec) -> PrivateKey:
-        """A new key. Raises ValueError for a size the algorithm does not have."""
+        """A new key. Raises InvalidKeySpec."""
         if spec.algorithm != "RSA":
             return generate_key(spec)
         return await asyncio.get_running_loop().run_in_executor(self._pool, generate_key, spec)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from certwright.api import Certificate
 from certwright.errors import Refused
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
-from certwright.reconcile.context import Context, about_certificate
+from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.handover import WAITING, advance, fail
 from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue_at_once, issue_at_once
 from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
@@ -24,11 +23,15 @@ from certwright.reconcile.target import drift, reapply
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition
 from certwright.workqueue import Key
+from certwright_issuers.csr import InvalidSpec
+from certwright_issuers.keys import InvalidKeySpec
 
 logger = logging.getLogger(__name__)
 
 #: How often a Certificate looks again whether its Secret still belongs to another one.
 CONFLICT_RECHECK = timedelta(minutes=3)
+#: How often an issuance that a person has to clear the way for looks again, in seconds.
+STUCK_RECHECK = 60.0
 #: Issued requests kept when the spec does not say (contract section 5.9).
 DEFAULT_HISTORY = 1
 #: Deadlines further away are reached in several steps, so that a clock that jumps costs an hour at most.
@@ -39,6 +42,7 @@ async def reconcile_certificate(context: Context, key: Key) -> float | None:
     """Returns after how many seconds to look again; None: only when something changes."""
     certificate = context.store.certificates.get(key)
     if certificate is None or certificate.metadata.deletion_timestamp is not None:
+        context.staged.pop(key, None)
         return None
     view = await gather(context, key, certificate)
     if view.owner:
@@ -67,12 +71,13 @@ def _finished(view: View) -> bool:
     """Whether the Secret already holds the next revision's certificate and only the status has not said so yet."""
     if len(view.next) != 1 or view.secret is None or not view.secret.certificate_digest:
         return False
-    return view.next[0].certificate_digest == view.secret.certificate_digest and view.unready is None
+    return view.next[0].certificate_digest == view.secret.certificate_digest
 
 
 async def _finish(context: Context, view: View) -> View:
-    await statuses.write(context, view.certificate, statuses.issued(view))
-    context.staged.pop(view.certificate.metadata.uid, None)
+    after = await gather(context, view.key, view.certificate, just_issued=True)
+    await statuses.write(context, after.certificate, statuses.issued(after))
+    context.staged.pop(view.key, None)
     context.reporter.normal(about_certificate(view.certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
     return await gather(context, view.key, view.certificate)
 
@@ -96,19 +101,20 @@ async def _issue(context: Context, view: View) -> View:
         if isinstance(result, View):
             return result
         view = await gather(context, view.key, view.certificate)
-        context.staged.pop(view.certificate.metadata.uid, None)
+        context.staged.pop(view.key, None)
         if result.state == "Pending":
             return await advance(context, view, why)
         return await fail(context, view, result.event_reason if result.invalid else result.state, result.message)
     except CannotRegenerateKey as error:
         tell_cannot_regenerate(context, view, error)
-        return await _stuck(context, view, why, str(error))
-    except NameTaken as error:
+        await _stuck(context, view, why, error)
+    except (NameTaken, InvalidSpec, InvalidKeySpec) as error:
         context.reporter.warning(about_certificate(view.certificate), "RequestFailed", str(error))
-        return await _stuck(context, view, why, str(error))
+        await _stuck(context, view, why, error)
     except Refused as error:
         context.reporter.warning(about_certificate(view.certificate), "IssuanceRefused", str(error))
-        return await _stuck(context, view, why, str(error))
+        await _stuck(context, view, why, error)
+    raise Retry("waits for somebody to act", after=STUCK_RECHECK)
 
 
 def _why(view: View) -> Violation:
@@ -121,12 +127,11 @@ def _why(view: View) -> Violation:
     return view.trigger
 
 
-async def _stuck(context: Context, view: View, why: Violation, cause: str) -> View:
+async def _stuck(context: Context, view: View, why: Violation, cause: Exception) -> None:
     """Nothing goes on until a person acts: the condition says what to do."""
     name = view.certificate.status.next_private_key_secret_name
     status = statuses.issuing(view, Violation(why.reason, f"{why.message}{WAITING}{cause}"), name)
     await statuses.write(context, view.certificate, status)
-    return await gather(context, view.key, view.certificate)
 
 
 async def _keep(context: Context, view: View) -> View:
@@ -134,7 +139,7 @@ async def _keep(context: Context, view: View) -> View:
     for record in view.requests:
         if not view.next_keys and record in view.next:
             continue
-        await settle(context, record.object, view.key)
+        await settle(context, record, view.key)
     if view.trigger is None and view.secret is not None:
         owner_ref = context.settings.issuance.certificate_owner_ref
         what = drift(view.certificate, view.secret, owner_ref=owner_ref)
@@ -182,8 +187,3 @@ def _next_look(context: Context, view: View) -> float | None:
         )
     ahead = [(moment - view.now).total_seconds() for moment in moments if moment is not None and moment > view.now]
     return min(*ahead, LONGEST_SLEEP) if ahead else None
-
-
-def drop_certificate(context: Context, certificate: Certificate) -> None:
-    """A Certificate is gone: what was begun for it is thrown away."""
-    context.staged.pop(certificate.metadata.uid, None)

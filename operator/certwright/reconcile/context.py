@@ -41,8 +41,8 @@ class Context:
     keys: KeyFactory
     #: Wall clock, UTC, aware.
     now: Callable[[], datetime]
-    #: Issuances by in-process issuers that have begun, by the Certificate's UID.
-    staged: dict[str, Staged] = field(default_factory=dict)
+    #: Issuances by in-process issuers that have begun, by Certificate.
+    staged: dict[Key, Staged] = field(default_factory=dict)
 
     async def secret_facts(self, where: NamespacedName) -> SecretFacts | None:
         """What is known of a Secret, read if it has to be."""

@@ -6,6 +6,8 @@ CertificateRequest; wait; the signed certificate into the target Secret; status.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from certwright.api import CertificateRequest
 from certwright.csrspec import encoding_of, request_spec_of
 from certwright.errors import NotFound
@@ -20,8 +22,9 @@ from certwright.reconcile.signing import settle
 from certwright.reconcile.target import Material, apply_secret, issuer_annotations
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition, is_true
+from certwright.store import RequestRecord
 from certwright.workqueue import Key
-from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
+from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
 from certwright_issuers.keys import encode_key, spki_sha256
 
@@ -36,11 +39,16 @@ async def advance(context: Context, view: View, why: Violation) -> View:
         context.reporter.normal(about_certificate(view.certificate), "Issuing", why.message)
     view = await _show(context, view, Violation(why.reason, why.message.partition(WAITING)[0]), next_key)
     request = await _request(context, view, next_key)
-    await settle(context, request, view.key)
-    record = context.store.requests.get(Key("CertificateRequest", view.key.namespace, request.metadata.name))
+    name = request.metadata.name
+    await settle(context, _held(context, view.key.namespace, name), view.key)
+    return await _conclude(context, view, _held(context, view.key.namespace, name).object, next_key)
+
+
+def _held(context: Context, namespace: str, name: str) -> RequestRecord:
+    record = context.store.requests.get(Key("CertificateRequest", namespace, name))
     if record is None:
-        raise Retry(f"CertificateRequest {request.metadata.name} was deleted while it was being signed")
-    return await _conclude(context, view, record.object, next_key)
+        raise Retry(f"CertificateRequest {name} was deleted while it was being signed")
+    return record
 
 
 async def _show(context: Context, view: View, why: Violation, next_key: NextKey) -> View:
@@ -102,10 +110,10 @@ def _has_key(request: CertificateRequest, next_key: NextKey) -> bool:
         return False
 
 
-def _failed_before(request: CertificateRequest, since: object) -> bool:
+def _failed_before(request: CertificateRequest, since: datetime | None) -> bool:
     """Whether this is the failed request of an earlier attempt (second precision, contract row 8.18)."""
     failed_at = request.status.failure_time
-    return failed_at is not None and since is not None and failed_at.replace(microsecond=0) < since  # type: ignore[operator]
+    return failed_at is not None and since is not None and failed_at.replace(microsecond=0) < since
 
 
 async def _conclude(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
@@ -127,21 +135,19 @@ async def _conclude(context: Context, view: View, request: CertificateRequest, n
     except NotFound as error:
         raise Retry(f"CertificateRequest {request.metadata.name} is gone") from error
     try:
-        facts = _acceptable(context, full, next_key)
+        _check(context, full, next_key)
     except InvalidCertificate as error:
         return await fail(context, view, "InvalidCertificate", str(error))
-    del facts
     return await _succeed(context, view, full, next_key)
 
 
-def _acceptable(context: Context, request: CertificateRequest, next_key: NextKey) -> CertificateFacts:
+def _check(context: Context, request: CertificateRequest, next_key: NextKey) -> None:
     """What an issuer returned, checked before it is stored. Raises InvalidCertificate."""
     facts = parse_certificate_facts(request.status.certificate)
     if facts.spki_sha256 != spki_sha256(next_key.key):
         raise InvalidCertificate("the issuer returned a certificate for another public key than the request's")
     if facts.not_after <= context.now():
         raise InvalidCertificate("the issuer returned a certificate that has already expired")
-    return facts
 
 
 async def _succeed(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
@@ -150,7 +156,7 @@ async def _succeed(context: Context, view: View, request: CertificateRequest, ne
         encode_key(next_key.key, encoding_of(certificate.spec)), request.status.certificate, request.status.ca
     )
     await apply_secret(context, certificate, issuer_annotations(request.spec.issuer_ref), material, view.secret)
-    after = await gather(context, view.key, certificate)
+    after = await gather(context, view.key, certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
     context.reporter.normal(about_certificate(certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
     await delete_next_key(context, view, next_key.secret_name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
-from certwright.csrspec import encoding_of, request_spec_of
+from certwright.csrspec import encoding_of, key_spec_of, request_spec_of
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
@@ -19,7 +19,7 @@ from certwright.reconcile.signing import (
     DENIED_MESSAGE,
     ISSUED_MESSAGE,
     Outcome,
-    approve,
+    approved,
     approves,
     sign,
     with_outcome,
@@ -30,8 +30,8 @@ from certwright.reconcile.target import Material, apply_secret, issuer_annotatio
 from certwright.reconcile.view import View, gather
 from certwright.reporter import find_condition, is_true
 from certwright_issuers.contract import Issued
-from certwright_issuers.csr import build_csr
-from certwright_issuers.keys import encode_key
+from certwright_issuers.csr import build_csr, parse_csr_facts, request_matches_spec
+from certwright_issuers.keys import encode_key, key_facts, key_kind_violations
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 
@@ -66,43 +66,47 @@ async def issue_at_once(context: Context, view: View, why: Violation) -> View | 
     if outcome is not None:
         return outcome
     await _store(context, view, staged)
-    after = await gather(context, view.key, view.certificate)
+    after = await gather(context, view.key, view.certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
-    context.staged.pop(view.certificate.metadata.uid, None)
+    context.staged.pop(view.key, None)
     about = about_certificate(view.certificate)
     if not view.issuing:
         context.reporter.normal(about, "Issuing", why.message)
     context.reporter.normal(about, "Issuing", CERTIFICATE_ISSUED_MESSAGE)
     for note in staged.issued.notes if staged.issued else ():
         context.reporter.warning(about, note.reason, note.message)
-    return after
+    return await gather(context, view.key, view.certificate)
 
 
 async def _staged(context: Context, view: View) -> Staged:
     """What an earlier attempt has left that still fits, else a fresh key and CSR; leftovers of older ones are removed."""
-    uid = view.certificate.metadata.uid
-    staged = context.staged.get(uid)
+    staged = context.staged.get(view.key)
     if staged is not None and not _fits(staged, view):
-        del context.staged[uid]
         staged = None
     for record in view.next:
-        if staged is None or staged.request is None or record.meta.uid != staged.request.metadata.uid:
+        if staged is not None and record.object.spec.request == staged.csr_pem:
+            # Also when the answer to its creation was lost.
+            staged.request = record.object
+        else:
             await delete_request(context, record.object)
     if staged is None:
         chosen = await choose_key(context, view)
-        spec = request_spec_of(view.certificate.spec)
-        staged = Staged(view.revision, chosen.key, build_csr(spec, chosen.key))
-        context.staged[uid] = staged
+        csr_pem = build_csr(request_spec_of(view.certificate.spec), chosen.key)
+        staged = Staged(view.certificate.metadata.uid, view.revision, chosen.key, csr_pem)
+        context.staged[view.key] = staged
     return staged
 
 
 def _fits(staged: Staged, view: View) -> bool:
     """Whether the spec still asks for what was begun."""
-    if staged.revision != view.revision:
+    if (staged.uid, staged.revision) != (view.certificate.metadata.uid, view.revision):
         return False
-    if staged.request is None:
+    spec = view.certificate.spec
+    if key_kind_violations(key_facts(staged.key), key_spec_of(spec)):
         return False
-    return not request_violations(staged.request, view.certificate)
+    if staged.request is not None:
+        return not request_violations(staged.request, view.certificate)
+    return not request_matches_spec(parse_csr_facts(staged.csr_pem), request_spec_of(spec))
 
 
 async def _sign(context: Context, view: View, staged: Staged) -> Outcome | None:
@@ -115,7 +119,7 @@ async def _sign(context: Context, view: View, staged: Staged) -> Outcome | None:
     if ready is not None and ready.reason == "Issued" and staged.issued is not None:
         return None
     if not is_true(conditions, "Approved"):
-        conditions = approve(context, request, conditions)
+        conditions = approved(conditions, context.now())
     outcome = (
         Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=staged.issued)
         if staged.issued

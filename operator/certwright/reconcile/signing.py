@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from certwright.api import CertificateRequest, CertificateRequestStatus, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
-from certwright.issuerpool import Loaded
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import find_condition, is_true, with_condition
 from certwright.secretfacts import TLS_KEY
 from certwright.settings import ApprovalSettings
-from certwright.store import NamespacedName
+from certwright.store import NamespacedName, RequestRecord
 from certwright.workqueue import Key
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.contract import (
@@ -71,27 +70,29 @@ async def reconcile_request(context: Context, key: Key) -> float | None:
     record = context.store.requests.get(key)
     if record is None or record.meta.deletion_timestamp is not None:
         return None
-    await settle(context, record.object, key)
+    await settle(context, record, key)
     return None
 
 
-async def settle(context: Context, request: CertificateRequest, waiter: Key) -> None:
+async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
     """Bring one request as far as it can go now. ``waiter`` is looked at again when its issuer changes."""
+    request = record.object
     conditions = request.status.conditions
     ready = find_condition(conditions, "Ready")
     if is_true(conditions, "Denied"):
         if ready is None or ready.reason != "Denied":
             await _write(context, request, conditions, Outcome("Denied", "Denied", DENIED_MESSAGE))
         return
-    if is_true(conditions, "InvalidRequest") or (ready is not None and ready.reason in SETTLED):
+    settled = ready is not None and ready.reason in SETTLED
+    if settled or record.certificate_digest or is_true(conditions, "InvalidRequest"):
         return
-    approved = is_true(conditions, "Approved")
-    approving = not approved and approves(
+    is_approved = is_true(conditions, "Approved")
+    approving = not is_approved and approves(
         context.settings.approval, request.spec.issuer_ref, request.metadata.namespace
     )
     if approving:
-        conditions = approve(context, request, conditions)
-    elif not approved:
+        conditions = approved(conditions, context.now())
+    elif not is_approved:
         context.reporter.normal(about_request(request), "WaitingForApproval", WAITING_MESSAGE)
         return
     if request.spec.issuer_ref.effective_group != DEFAULT_ISSUER_GROUP:
@@ -105,11 +106,10 @@ async def settle(context: Context, request: CertificateRequest, waiter: Key) -> 
         raise Retry(outcome.message, outcome.retry_after.total_seconds())
 
 
-def approve(context: Context, request: CertificateRequest, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+def approved(conditions: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
     """``conditions`` with our approval."""
-    del request
     return with_condition(
-        conditions, "Approved", status="True", reason=APPROVED_REASON, message=APPROVED_MESSAGE, now=context.now()
+        conditions, "Approved", status="True", reason=APPROVED_REASON, message=APPROVED_MESSAGE, now=now
     )
 
 
@@ -155,7 +155,7 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
     except RequestRejected as error:
         return Outcome("Failed", error.reason, error.message, invalid=error.reason == INVALID)
     except IssuerError as error:
-        return _pending(context, loaded, error)
+        return _pending(context, error)
     return Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=result)
 
 
@@ -212,9 +212,8 @@ def _issuer_not_found(ref: IssuerRef) -> Outcome:
     return Outcome("Pending", "IssuerNotFound", f'Referenced "{kind}" not found: {what}')
 
 
-def _pending(context: Context, loaded: Loaded, error: IssuerError) -> Outcome:
+def _pending(context: Context, error: IssuerError) -> Outcome:
     """An error that may pass: when to try again."""
-    del loaded
     match error:
         case ConfigInvalid():
             # The issuer's own reconcile finds the same and wakes us when it is mended.

@@ -16,8 +16,9 @@ from certwright_issuers.keys import PrivateKey
 
 @dataclass(slots=True)
 class Staged:
-    """Key, request and certificate of one issuance. Never printed."""
+    """Key, request and certificate of one issuance, for the Certificate with this UID. Never printed."""
 
+    uid: str
     revision: int
     key: PrivateKey = field(repr=False)
     csr_pem: bytes

@@ -55,15 +55,20 @@ class View:
         return is_true(self.certificate.status.conditions, "Issuing")
 
 
-async def gather(context: Context, key: Key, certificate: Certificate) -> View:
-    """Read what is not known yet; afterwards all is arithmetic. Raises KubeError."""
+async def gather(context: Context, key: Key, certificate: Certificate, *, just_issued: bool = False) -> View:
+    """Read what is not known yet; afterwards all is arithmetic. Raises KubeError.
+
+    ``just_issued``: the Secret holds the next revision already and only the status has still to say so; what is in the
+    Secret is then held against the next request.
+    """
     where = NamespacedName(key.namespace, certificate.spec.secret_name)
     secret = await context.secret_facts(where)
     # After the only await: the store may have moved on meanwhile.
     certificate = context.store.certificates.get(key, certificate)
     requests = tuple(context.store.requests_owned_by(certificate.metadata.uid))
-    revision = certificate.status.revision
-    current = _of_revision(requests, revision)[:1] if revision else ()
+    revision = certificate.status.revision or 0
+    following = _of_revision(requests, revision + 1)
+    current = (following if just_issued else _of_revision(requests, revision))[:1]
     now = context.now()
     renewal = _renewal(context, certificate, secret)
     situation = Situation(
@@ -81,7 +86,7 @@ async def gather(context: Context, key: Key, certificate: Certificate) -> View:
         secret=secret,
         where=where,
         current=current[0] if current else None,
-        next=_of_revision(requests, (revision or 0) + 1),
+        next=following,
         requests=requests,
         next_keys=tuple(context.store.next_keys(certificate.metadata.uid)),
         owner=owner if lost else "",
