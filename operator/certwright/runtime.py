@@ -206,17 +206,21 @@ class Runtime:
         """Kopf, started again when it ends by itself (some faults of a watch end it)."""
         ends: list[float] = []
         while True:
-            memo = kopf.Memo(ingest=self._ingest, access=access, install_signals=self._install_signals)
+            started = asyncio.Event()
+            signals = asyncio.create_task(self._take_signals_back(started))
             try:
                 await kopf.operator(
                     registry=REGISTRY,
-                    memo=memo,
+                    memo=kopf.Memo(ingest=self._ingest, access=access),
+                    ready_flag=started,
                     standalone=True,
                     clusterwide=not self._settings.namespace,
                     namespaces=[self._settings.namespace] if self._settings.namespace else [],
                 )
             except Exception:
                 logger.exception("the watches ended")
+            finally:
+                signals.cancel()
             now = self._loop.time()
             ends = [end for end in ends if now - end < 600] + [now]
             if len(ends) > KOPF_RESTARTS:
@@ -293,6 +297,11 @@ class Runtime:
     def _install_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
+
+    async def _take_signals_back(self, started: asyncio.Event) -> None:
+        """Kopf installs signal handlers of its own when it starts; ours drain the queue and give the Lease back first."""
+        await started.wait()
+        self._install_signals()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A background task ends only when cancelled; anything else ends the process."""

@@ -59,7 +59,7 @@ class NoProgress(kopf.ProgressStorage):
 
 
 @kopf.on.startup(registry=REGISTRY)
-async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Make Kopf a pure watcher."""
     settings.persistence.diffbase_storage = NoDiffs()
     settings.persistence.progress_storage = NoProgress()
@@ -72,8 +72,6 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     settings.watching.server_timeout = 300
     settings.networking.error_backoffs = cast("Any", ForEver(1, 1, 2, 3, 5, 8))
     settings.networking.enforce_retry_after = True
-    # Kopf has just installed its own signal handlers; ours drain the queue and give the Lease back first.
-    cast("Any", memo).install_signals()
 
 
 @kopf.on.login(registry=REGISTRY)

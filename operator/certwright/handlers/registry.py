@@ -19,7 +19,6 @@ class Memo(Protocol):
 
     ingest: Ingest
     access: Access
-    release_signals: object
 
 
 def ingest_of(memo: object) -> Ingest:
