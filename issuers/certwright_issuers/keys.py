@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from certwright_issuers.pem import KEY_LIMIT
 
 PrivateKey: TypeAlias = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
-#: Bytes of a PEM key that are looked at (an RSA key of 16,384 bits needs 12,800).
-KEY_LIMIT = 13_000
 #: RSA sizes that are made here. NIST SP 800-57 has 2048 as the least; beyond 8192 generation takes minutes.
 RSA_SIZES = range(2048, 8193)
 CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
@@ -137,11 +137,7 @@ def key_kind_violations(key: KeyFacts, wanted: KeySpec) -> tuple[str, ...]:
     return ()
 
 
-def spki_of(public_key: PublicKeyTypes) -> bytes:
-    """DER of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7)."""
-    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def spki_sha256(key: PrivateKey) -> bytes:
-    """What tells whether a key, a request and a certificate belong together."""
-    return hashlib.sha256(spki_of(key.public_key())).digest()
+def spki_sha256(holder: PrivateKey | x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    """SHA-256 of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): tells what belongs together."""
+    spki = holder.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
