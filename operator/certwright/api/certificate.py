@@ -9,6 +9,7 @@ import msgspec
 
 from certwright.api.keystores import Keystores
 from certwright.api.meta import (
+    CONDITION_LIST,
     SPEC_PRESENT,
     Condition,
     Doc,
@@ -52,7 +53,7 @@ _SUBDOMAIN = "'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*
 def _at_least(name: str, shortest: str) -> Rule:
     return Rule(
         f"self.matches({_DURATION}) && duration(self) >= duration('{shortest}')",
-        f"{name} must be a duration such as 2160h or 1h30m, at least {shortest}",
+        f"{name} must be written like 2160h or 1h30m, and be at least {shortest}",
     )
 
 
@@ -243,7 +244,10 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
             "Common name of the subject, at most 64 bytes. Verifiers look at dnsNames, not here.",
             # RFC 5280 appendix A, ub-common-name.
             rules=(
-                Rule("bytes(self).size() <= 64", "commonName must be at most 64 bytes", reason="FieldValueTooLong"),
+                Rule(
+                    "bytes(self).size() <= 64",
+                    "commonName must be at most 64 bytes",
+                ),
             ),
         ),
     ] = ""
@@ -344,7 +348,7 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
             "self.?commonName.orValue('') != '' || self.?dnsNames.orValue([]).size() > 0"
             " || self.?uris.orValue([]).size() > 0 || self.?emailAddresses.orValue([]).size() > 0"
             " || self.?ipAddresses.orValue([]).size() > 0 || self.?otherNames.orValue([]).size() > 0"
-            r" || self.?literalSubject.orValue('').matches('(^|[,+;])\s*CN\s*=')",
+            " || (has(self.literalSubject) && self.literalSubject.matches('(^|[,+;]) *CN *='))",
             "at least one of commonName (or CN in literalSubject), dnsNames, uris, emailAddresses, ipAddresses and "
             "otherNames must be set",
             reason="FieldValueRequired",
@@ -370,8 +374,9 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
         ),
         Rule(
             f"!has(self.renewBefore) || !self.renewBefore.matches({_DURATION})"
-            f" || !self.?duration.orValue('2160h').matches({_DURATION})"
-            " || duration(self.renewBefore) < duration(self.?duration.orValue('2160h'))",
+            " || (has(self.duration)"
+            f" ? !self.duration.matches({_DURATION}) || duration(self.renewBefore) < duration(self.duration)"
+            " : duration(self.renewBefore) < duration('2160h'))",
             "renewBefore must be less than duration (2160h when absent)",
             ".renewBefore",
         ),
@@ -430,7 +435,10 @@ class CertificateStatus(Model, frozen=True, kw_only=True):
 
     acme: Annotated[CertificateACMEStatus | None, Doc("What an ACME CA has said.")] = None
     conditions: Annotated[
-        tuple[Condition, ...], Doc("Ready: the Secret holds what the spec asks for. Issuing: an issuance is under way.")
+        tuple[Condition, ...],
+        Doc(
+            "Ready: the Secret holds what the spec asks for. Issuing: an issuance is under way.", schema=CONDITION_LIST
+        ),
     ] = ()
     failed_issuance_attempts: Annotated[
         int | None, Doc("Failed issuances since the last success; the pause doubles with each.")

@@ -8,7 +8,17 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from certwright.api.certificate import KEY_USAGES
-from certwright.api.meta import SPEC_PRESENT, Condition, Doc, IssuerRef, Model, ObjectMeta, Rule, immutable
+from certwright.api.meta import (
+    CONDITION_LIST,
+    SPEC_PRESENT,
+    Condition,
+    Doc,
+    IssuerRef,
+    Model,
+    ObjectMeta,
+    Rule,
+    immutable,
+)
 
 
 class CertificateRequestSpec(Model, frozen=True, kw_only=True):
@@ -53,6 +63,7 @@ class CertificateRequestStatus(Model, frozen=True, kw_only=True):
         Doc(
             "Approved or Denied: whether it may be signed. Ready: whether it was, with reason Pending, Issued, Failed or "
             "Denied. InvalidRequest: it never can be.",
+            schema=CONDITION_LIST,
             without=("observedGeneration",),
         ),
     ] = ()

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from certwright.api.acmeissuer import ACMEIssuer, ACMEIssuerStatus
-from certwright.api.meta import Condition, Doc, Model, ObjectMeta, Rule, not_empty
+from certwright.api.meta import CONDITION_LIST, Condition, Doc, Model, ObjectMeta, Rule, not_empty
 from certwright.api.vault import VaultIssuer
 from certwright.api.venafi import VenafiIssuer
 
@@ -76,7 +76,7 @@ class IssuerStatus(Model, frozen=True, kw_only=True):
     """Whether it can sign."""
 
     acme: Annotated[ACMEIssuerStatus | None, Doc("The ACME account.")] = None
-    conditions: Annotated[tuple[Condition, ...], Doc("Ready: certificates can be signed.")] = ()
+    conditions: Annotated[tuple[Condition, ...], Doc("Ready: certificates can be signed.", schema=CONDITION_LIST)] = ()
 
 
 class Issuer(Model, frozen=True, kw_only=True):

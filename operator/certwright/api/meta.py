@@ -15,6 +15,8 @@ import msgspec
 
 from certwright.api.groups import DEFAULT_ISSUER_GROUP, DEFAULT_ISSUER_KIND
 
+#: Schema keywords of a list of conditions: one of each type.
+CONDITION_LIST = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 CONDITION_STATUS = ("True", "False", "Unknown")
 EPOCH = datetime.fromtimestamp(0, UTC)
 
