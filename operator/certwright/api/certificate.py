@@ -196,9 +196,9 @@ class SecretTemplate(Model, frozen=True, kw_only=True):
 
     annotations: Annotated[
         dict[str, str], Doc("Annotations for the Secret; those that are removed here go from it, too.")
-    ] = msgspec.field(default_factory=dict[str, str])
+    ] = msgspec.field(default={})
     labels: Annotated[dict[str, str], Doc("Labels for the Secret; those that are removed here go from it, too.")] = (
-        msgspec.field(default_factory=dict[str, str])
+        msgspec.field(default={})
     )
 
 

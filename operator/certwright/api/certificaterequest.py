@@ -28,7 +28,7 @@ class CertificateRequestSpec(Model, frozen=True, kw_only=True):
     extra: Annotated[
         dict[str, tuple[str, ...]],
         Doc("Further attributes of the requester. Set by the API server, not by the client."),
-    ] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+    ] = msgspec.field(default={})
     groups: Annotated[tuple[str, ...], Doc("Groups of the requester. Set by the API server, not by the client.")] = ()
     is_ca: Annotated[
         bool | None, Doc("Ask for a CA certificate. Must agree with the CSR if that says something about it.")

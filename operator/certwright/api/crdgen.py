@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import sys
 import types
 from collections.abc import Iterable
@@ -132,6 +133,7 @@ def crd(kind: Kind) -> Schema:
     }
 
 
+@functools.cache
 def render(kind: Kind) -> str:
     """The file of a kind."""
     return HEADER + yaml.safe_dump(crd(kind), sort_keys=False, allow_unicode=True, width=120)

@@ -87,8 +87,8 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    annotations: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    labels: dict[str, str] = msgspec.field(default={})
+    annotations: dict[str, str] = msgspec.field(default={})
     owner_references: tuple[OwnerReference, ...] = ()
     finalizers: tuple[str, ...] = ()
     creation_timestamp: datetime = EPOCH

@@ -74,7 +74,7 @@ class ParentReference(Model, frozen=True, kw_only=True):
 class GatewayHTTPRoute(Model, frozen=True, kw_only=True):
     """http01.gatewayHTTPRoute."""
 
-    labels: Annotated[dict[str, str], Doc("Labels for the HTTPRoute.")] = msgspec.field(default_factory=dict[str, str])
+    labels: Annotated[dict[str, str], Doc("Labels for the HTTPRoute.")] = msgspec.field(default={})
     parent_refs: Annotated[
         tuple[ParentReference, ...],
         Doc("Gateways that the HTTPRoute attaches to. Certificates made for an annotated Gateway add that one."),
@@ -86,8 +86,8 @@ class GatewayHTTPRoute(Model, frozen=True, kw_only=True):
 class MetadataTemplate(Model, frozen=True, kw_only=True):
     """Labels and annotations for an object to be made."""
 
-    annotations: Annotated[dict[str, str], Doc("Its annotations.")] = msgspec.field(default_factory=dict[str, str])
-    labels: Annotated[dict[str, str], Doc("Its labels.")] = msgspec.field(default_factory=dict[str, str])
+    annotations: Annotated[dict[str, str], Doc("Its annotations.")] = msgspec.field(default={})
+    labels: Annotated[dict[str, str], Doc("Its labels.")] = msgspec.field(default={})
 
 
 class IngressTemplate(Model, frozen=True, kw_only=True):
@@ -354,7 +354,7 @@ class SolverSelector(Model, frozen=True, kw_only=True):
         tuple[str, ...], Doc("Zones with all names below them; the zone with the most labels wins.")
     ] = ()
     match_labels: Annotated[dict[str, str], Doc("Labels that the Certificate, and so its Order, must all carry.")] = (
-        msgspec.field(default_factory=dict[str, str])
+        msgspec.field(default={})
     )
 
 
