@@ -43,8 +43,10 @@ class Authority:
 
     #: The Secret's name, for messages.
     secret: str
-    #: The signing certificate first.
-    chain: tuple[x509.Certificate, ...]
+    #: Name, key identifier and SHA-256 of the public key of the signing certificate.
+    issuer: x509.Name
+    key_id: bytes
+    spki_sha256: bytes
     #: When the last certificate of the chain becomes valid and when the first one ends, and which they are.
     not_before: datetime
     not_after: datetime
@@ -142,11 +144,12 @@ def build(config: Mapping[str, Any], secrets: Secrets) -> CA:
         key = load_key(secret[TLS_KEY], trusted=False)
     except InvalidKey as error:
         raise ConfigInvalid(INVALID, _problem(name, f"{TLS_KEY}: {error}")) from error
-    if spki_sha256(key) != spki_sha256(authority.chain[0]):
+    if spki_sha256(key) != authority.spki_sha256:
         raise ConfigInvalid(INVALID, _problem(name, f"{TLS_KEY} is not the key of the first certificate in {TLS_CRT}"))
     signer = Signer(
         key,
-        authority.chain[0],
+        authority.issuer,
+        authority.key_id,
         authority.not_after,
         crl_urls=tuple(config.get("crlDistributionPoints", ())),
         ocsp_urls=tuple(config.get("ocspServers", ())),
@@ -201,7 +204,10 @@ def _reduced(name: str, signing: x509.Certificate, chain: Sequence[x509.Certific
     rooted = is_self_signed(chain[-1])
     return Authority(
         secret=name,
-        chain=tuple(chain),
+        issuer=library_name(ext.split_certificate(signing).subject),
+        # A CA that does not say what its key is called: by RFC 5280 section 4.2.1.2, method 1.
+        key_id=facts[0].key_id or x509.SubjectKeyIdentifier.from_public_key(signing.public_key()).digest,
+        spki_sha256=spki_sha256(signing),
         not_before=begins.not_valid_before_utc,
         not_after=ends.not_valid_after_utc,
         begins_last=_called(begins),

@@ -191,7 +191,8 @@ def parse_csr(data: bytes) -> ParsedCSR:
     return ParsedCSR(csr, facts)
 
 
-@lru_cache(maxsize=256)
+#: One look at a Certificate asks several times; the largest facts take a quarter of a megabyte.
+@lru_cache(maxsize=64)
 def parse_csr_facts(data: bytes) -> CSRFacts:
     """What a CSR asks for, whoever signed it: for comparing, where signing was or will be checked elsewhere.
 

@@ -8,7 +8,8 @@ bytes), never recurses, and takes time linear in the input.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL_TAG, OBJECT_ID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 UTF8_STRING, PRINTABLE_STRING, IA5_STRING, BMP_STRING = 0x0C, 0x13, 0x16, 0x1E
@@ -25,9 +26,8 @@ class MalformedDER(ValueError):
     """Bytes that are not DER, or not of the expected shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One value: its tag octet, its content, and the whole encoding."""
+class Element(NamedTuple):
+    """One value: its tag octet, its content, and the whole encoding. A tuple, because thousands are made."""
 
     tag: int
     content: bytes
@@ -69,6 +69,7 @@ def explicit(number: int, *parts: bytes) -> bytes:
     return tlv(0xA0 | number, *parts)
 
 
+@lru_cache(maxsize=256)
 def object_id(dotted: str) -> bytes:
     """OBJECT IDENTIFIER. Raises ValueError for anything but two or more decimal arcs of at most 28 digits each."""
     arcs = dotted.split(".")
@@ -90,6 +91,7 @@ def _base128(arc: int) -> bytes:
     return bytes(reversed(septets))
 
 
+@lru_cache(maxsize=256)
 def dotted(content: bytes) -> str:
     """The dotted form of an OBJECT IDENTIFIER's content. Raises MalformedDER."""
     if not content or len(content) > _OID_LIMIT or content[-1] & 0x80:

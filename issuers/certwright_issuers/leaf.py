@@ -11,7 +11,6 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifie
 
 from certwright_issuers import extensions as ext
 from certwright_issuers.algorithms import hash_for
-from certwright_issuers.certificate import ca_facts_of
 from certwright_issuers.contract import Note, RequestRejected, SigningRequest
 from certwright_issuers.csr import EMPTY_NAME
 from certwright_issuers.keys import PrivateKey
@@ -30,9 +29,11 @@ class Signer:
     """Who signs, and what goes into every certificate."""
 
     key: PrivateKey = field(repr=False)
-    #: The CA's certificate; None when the request's own key signs.
-    ca: x509.Certificate | None = None
-    #: When the first certificate of the CA's chain ends; nothing signed is valid longer. Aware; None: no limit.
+    #: None: whoever is named in the request, as its own key signs.
+    issuer: x509.Name | None = None
+    #: What the issuer's key is called; None when the request's own key signs.
+    key_id: bytes | None = None
+    #: When the first certificate of the issuer's chain ends; nothing signed is valid longer. Aware; None: no limit.
     not_after: datetime | None = None
     crl_urls: tuple[str, ...] = ()
     ocsp_urls: tuple[str, ...] = ()
@@ -51,9 +52,13 @@ def sign_leaf(request: SigningRequest, signer: Signer) -> tuple[x509.Certificate
         not_after, notes = _end(request, not_before, signer)
         raw = ext.split_request(request.csr)
         subject = library_name(raw.subject)
-        issuer = library_name(ext.split_certificate(signer.ca).subject) if signer.ca is not None else subject
         builder = x509.CertificateBuilder(
-            issuer, subject, request.csr.public_key(), x509.random_serial_number(), not_before, not_after
+            signer.issuer or subject,
+            subject,
+            request.csr.public_key(),
+            x509.random_serial_number(),
+            not_before,
+            not_after,
         )
         for extension, critical in _extensions(request, raw, signer):
             builder = builder.add_extension(extension, critical)
@@ -101,12 +106,8 @@ def _key_ids(request: SigningRequest, signer: Signer) -> Iterator[_Addition]:
     """Subject key identifier on CAs only; authority key identifier wherever somebody else signs."""
     if request.is_ca:
         yield x509.SubjectKeyIdentifier.from_public_key(request.csr.public_key()), False
-    if signer.ca is None:
-        return
-    key_id = ca_facts_of(signer.ca).key_id
-    # A CA that does not say what its key is called: by RFC 5280 section 4.2.1.2, method 1.
-    key_id = key_id or x509.SubjectKeyIdentifier.from_public_key(signer.key.public_key()).digest
-    yield x509.AuthorityKeyIdentifier(key_id, None, None), False
+    if signer.key_id is not None:
+        yield x509.AuthorityKeyIdentifier(signer.key_id, None, None), False
 
 
 def _urls(signer: Signer) -> Iterator[_Addition]:
