@@ -1,26 +1,20 @@
-"""Certificates as they are compared and shown: facts of the first one in a PEM chain."""
+"""Certificates as they are compared and shown: loading within limits, and facts without bytes."""
 
 from __future__ import annotations
 
-import re
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import ExtensionOID
 
-from certwright_issuers.digest import spki_digest
-from certwright_issuers.names import Subject, common_name_of, subject_fields
-from certwright_issuers.sans import AlternativeNames, alternative_names_of
-
-#: Bytes of one certificate, and of a chain, that are looked at (API contract section 3.0).
-CERTIFICATE_LIMIT = 36_500
-CHAIN_LIMIT = 95_000
-#: Certificates in a chain.
-CHAIN_LENGTH = 1000
-#: Found by one scan without back-tracking, so that no input costs more than its length (CVE-2024-12401).
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+from certwright_issuers import der
+from certwright_issuers import extensions as ext
+from certwright_issuers.names import Subject, display_name, subject_of
+from certwright_issuers.pem import CERTIFICATE, CERTIFICATE_LIMIT, CHAIN_LIMIT, InvalidPEM, split_pem
+from certwright_issuers.sans import SAN_OID, AltNames, read_alt_names
+from certwright_issuers.usages import CERT_SIGN, read_key_usage
 
 
 class InvalidCertificate(ValueError):
@@ -29,101 +23,92 @@ class InvalidCertificate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """A certificate without its bytes. Times are aware, UTC."""
+    """A certificate without its bytes. Times are aware, UTC. ``issuer`` and ``subject_name`` are for people."""
 
     not_before: datetime
     not_after: datetime
     spki_sha256: bytes
     common_name: str
     subject: Subject
-    names: AlternativeNames
+    names: AltNames
     is_ca: bool
     serial: int
     issuer: str
-
-    @property
-    def dns_names(self) -> tuple[str, ...]:
-        """Shorthand."""
-        return self.names.dns_names
+    subject_name: str
 
 
-def split_chain(pem: bytes, limit: int = CHAIN_LIMIT) -> list[bytes]:
-    """The PEM blocks of a chain. Raises InvalidCertificate when it is too large or holds none."""
-    if len(pem) > limit:
-        raise InvalidCertificate(f"certificates of {len(pem)} bytes are larger than the limit of {limit}")
-    blocks = [match.group() for match in _BLOCK.finditer(pem)]
-    if not blocks:
-        raise InvalidCertificate("no certificate in PEM can be found")
-    if len(blocks) > CHAIN_LENGTH:
-        raise InvalidCertificate(f"{len(blocks)} certificates are more than the limit of {CHAIN_LENGTH}")
-    return blocks
+@dataclass(frozen=True, slots=True)
+class CAFacts:
+    """What a certificate says of its holder as a CA."""
 
-
-def load_certificate(pem: bytes) -> x509.Certificate:
-    """One certificate. Raises InvalidCertificate."""
-    if len(pem) > CERTIFICATE_LIMIT:
-        raise InvalidCertificate(f"certificate of {len(pem)} bytes is larger than the limit of {CERTIFICATE_LIMIT}")
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidCertificate(f"a certificate can't be decoded: {str(error)[:200]}") from error
-    return certificate
+    is_ca: bool
+    #: False only if there is a KeyUsage extension without the cert sign bit (RFC 5280 section 4.2.1.3).
+    may_sign: bool
+    path_length: int | None
+    key_id: bytes | None
+    #: DER of the name constraints; empty if there are none.
+    name_constraints: bytes
 
 
 def load_chain(pem: bytes, limit: int = CHAIN_LIMIT) -> list[x509.Certificate]:
-    """All certificates of a chain. Raises InvalidCertificate."""
-    return [load_certificate(block) for block in split_chain(pem, limit)]
+    """All certificates, in their order; at least one. Raises InvalidCertificate."""
+    try:
+        blocks = split_pem(pem, CERTIFICATE, limit)
+    except InvalidPEM as error:
+        raise InvalidCertificate(str(error)) from error
+    return [_load(block, number) for number, block in enumerate(blocks, 1)]
+
+
+def _load(block: bytes, number: int) -> x509.Certificate:
+    if len(block) > CERTIFICATE_LIMIT:
+        raise InvalidCertificate(f"certificate {number} is larger than the limit of {CERTIFICATE_LIMIT} bytes")
+    try:
+        return x509.load_der_x509_certificate(block)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InvalidCertificate(f"certificate {number} cannot be decoded") from error
 
 
 def parse_certificate_facts(pem: bytes) -> CertificateFacts:
-    """Facts of the first certificate. Raises InvalidCertificate."""
-    return facts_of(load_certificate(split_chain(pem)[0]))
+    """Facts of the first certificate of a chain that decodes as a whole. Raises InvalidCertificate."""
+    return facts_of(load_chain(pem)[0])
 
 
 def facts_of(certificate: x509.Certificate) -> CertificateFacts:
-    """Reduce a certificate. Raises InvalidCertificate when its extensions can't be read."""
+    """Reduce a certificate to facts. Raises InvalidCertificate."""
     try:
-        sans = _extension(certificate, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        raw = ext.split_certificate(certificate)
+        subject, common_name = subject_of(raw.subject)
+        names = raw.extensions.get(SAN_OID)
+        constraints = raw.extensions.get(ext.BASIC_CONSTRAINTS_OID)
         return CertificateFacts(
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
-            spki_sha256=spki_digest(certificate.public_key()),
-            common_name=common_name_of(certificate.subject),
-            subject=subject_fields(certificate.subject),
-            names=alternative_names_of(sans),
-            is_ca=is_ca(certificate),
+            spki_sha256=hashlib.sha256(raw.spki).digest(),
+            common_name=common_name,
+            subject=subject,
+            names=read_alt_names(names.value) if names is not None else AltNames(),
+            is_ca=constraints is not None and ext.read_basic_constraints(constraints.value).is_ca,
             serial=certificate.serial_number,
-            issuer=certificate.issuer.rfc4514_string(),
+            issuer=display_name(raw.issuer),
+            subject_name=display_name(raw.subject),
         )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise InvalidCertificate(f"a certificate's extensions can't be read: {str(error)[:200]}") from error
+    except ValueError as error:
+        raise InvalidCertificate(f"the certificate is malformed: {error}") from error
 
 
-def is_ca(certificate: x509.Certificate) -> bool:
-    """Whether the basic constraints say so (RFC 5280 section 4.2.1.9)."""
-    basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
-    return isinstance(basic, x509.BasicConstraints) and basic.ca
-
-
-def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Whether it is signed with its own key."""
-    if certificate.subject != certificate.issuer:
-        return False
-    return is_issued_by(certificate, certificate)
-
-
-def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether the names chain and the signature verifies."""
+def ca_facts_of(certificate: x509.Certificate) -> CAFacts:
+    """What a certificate says of its holder as a CA. Raises InvalidCertificate."""
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except Exception:  # noqa: BLE001 (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm: all mean no)
-        return False
-    return True
-
-
-def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
-    try:
-        return certificate.extensions.get_extension_for_oid(oid).value
-    except x509.ExtensionNotFound:
-        return None
+        values = {oid: extension.value for oid, extension in ext.split_certificate(certificate).extensions.items()}
+        basic = values.get(ext.BASIC_CONSTRAINTS_OID)
+        constraints = ext.read_basic_constraints(basic) if basic is not None else ext.NO_CONSTRAINTS
+        usage, key_id = values.get(ext.KEY_USAGE_OID), values.get(ext.SUBJECT_KEY_ID_OID)
+        return CAFacts(
+            is_ca=constraints.is_ca,
+            may_sign=usage is None or CERT_SIGN in read_key_usage(usage),
+            path_length=constraints.path_length,
+            key_id=der.read_one(key_id, der.OCTET_STRING).content if key_id is not None else None,
+            name_constraints=values.get(ext.NAME_CONSTRAINTS_OID, b""),
+        )
+    except ValueError as error:
+        raise InvalidCertificate(f"the certificate is malformed: {error}") from error

@@ -1,13 +1,16 @@
-"""A heap of certificates to a chain and its CA (API contract section 3.0)."""
+"""A heap of certificates to one chain and its CA (cert-manager API contract: ``tls.crt`` and ``ca.crt``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certwright_issuers.certificate import InvalidCertificate, is_issued_by, is_self_signed
+from certwright_issuers.certificate import InvalidCertificate
+from certwright_issuers.extensions import RawCertificate, split_certificate
+from certwright_issuers.pem import COUNT_LIMIT
 
 BROKEN = "certificate chain is malformed or broken"
 
@@ -15,16 +18,14 @@ BROKEN = "certificate chain is malformed or broken"
 def build_chain(certificates: Sequence[x509.Certificate]) -> tuple[bytes, bytes]:
     """PEM of the chain, leaf first and without a self-signed root, and PEM of the CA: the root, else the highest link.
 
-    Duplicates are dropped and the order is rebuilt. A lone self-signed certificate is both; a lone other one has no CA.
-    Raises InvalidCertificate for a gap or for more than one chain. Signatures are verified once per link.
+    A lone self-signed certificate is both; a lone other one has no CA. Raises InvalidCertificate.
     """
-    chain = _ordered(list(dict.fromkeys(certificates)))
+    chain = order_chain(certificates)
     top = chain[-1]
+    rooted = is_self_signed(top)
     if len(chain) == 1:
-        return encode(chain), encode(chain) if is_self_signed(top) else b""
-    if is_self_signed(top):
-        return encode(chain[:-1]), encode([top])
-    return encode(chain), encode([top])
+        return encode(chain), encode(chain) if rooted else b""
+    return encode(chain[:-1] if rooted else chain), encode([top])
 
 
 def encode(certificates: Sequence[x509.Certificate]) -> bytes:
@@ -32,28 +33,72 @@ def encode(certificates: Sequence[x509.Certificate]) -> bytes:
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
-def _ordered(certificates: list[x509.Certificate]) -> list[x509.Certificate]:
-    """From the leaf upwards."""
+def order_chain(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificates without duplicates, from the leaf upwards.
+
+    Raises InvalidCertificate for none, for too many, for a gap, and for more than one chain. Names say who may have
+    issued whom; signatures decide. Their number is bounded by twice that of the certificates, because hostile input can
+    give a thousand certificates one name.
+    """
     if not certificates:
         raise InvalidCertificate("there is no certificate")
-    by_subject: dict[bytes, list[x509.Certificate]] = {}
-    for certificate in certificates:
-        by_subject.setdefault(certificate.subject.public_bytes(), []).append(certificate)
-    issuer_of: dict[x509.Certificate, x509.Certificate] = {}
-    for certificate in certificates:
-        candidates = by_subject.get(certificate.issuer.public_bytes(), [])
-        issuer = next((c for c in candidates if c is not certificate and is_issued_by(certificate, c)), None)
-        if issuer is not None:
-            issuer_of[certificate] = issuer
-    issuers = set(issuer_of.values())
-    leaves = [certificate for certificate in certificates if certificate not in issuers]
+    if len(certificates) > COUNT_LIMIT:
+        raise InvalidCertificate(f"there are more than {COUNT_LIMIT} certificates")
+    unique = list(dict.fromkeys(certificates))
+    parents = _parents(unique)
+    leaves = set(range(len(unique))) - {parent for parent in parents if parent is not None}
     if len(leaves) != 1:
         raise InvalidCertificate(BROKEN)
-    chain = [leaves[0]]
-    while (issuer := issuer_of.get(chain[-1])) is not None:
-        if len(chain) > len(certificates):
-            raise InvalidCertificate(BROKEN)
-        chain.append(issuer)
-    if len(chain) != len(certificates):
+    order: list[int] = []
+    at: int | None = leaves.pop()
+    # Ends: a chain from a certificate that nobody's issuer is can't come back to itself.
+    while at is not None:
+        order.append(at)
+        at = parents[at]
+    if len(order) != len(unique):
         raise InvalidCertificate(BROKEN)
-    return chain
+    return [unique[index] for index in order]
+
+
+def _parents(certificates: list[x509.Certificate]) -> list[int | None]:
+    """For each certificate the index of its issuer, None where that is not among them."""
+    raws = [_raw(certificate) for certificate in certificates]
+    named: dict[bytes, list[int]] = {}
+    for index, raw in enumerate(raws):
+        named.setdefault(raw.subject, []).append(index)
+    checks = 2 * len(certificates)
+    parents: list[int | None] = []
+    for index, raw in enumerate(raws):
+        parent = None
+        for candidate in named.get(raw.issuer, ()):
+            if candidate == index:
+                continue
+            checks -= 1
+            if checks < 0:
+                raise InvalidCertificate(BROKEN)
+            if is_issued_by(certificates[index], certificates[candidate]):
+                parent = candidate
+                break
+        parents.append(parent)
+    return parents
+
+
+def _raw(certificate: x509.Certificate) -> RawCertificate:
+    try:
+        return split_certificate(certificate)
+    except ValueError as error:
+        raise InvalidCertificate(f"the certificate is malformed: {error}") from error
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether it is signed with its own key."""
+    return is_issued_by(certificate, certificate)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether names chain and the signature holds; a key or algorithm that can't be judged means no."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True

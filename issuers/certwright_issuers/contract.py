@@ -24,7 +24,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+from certwright_issuers.keys import PrivateKey
 
 #: Lifetime of a certificate whose request names none (contract section 1.2, spec.duration).
 DEFAULT_DURATION = timedelta(days=90)
@@ -80,7 +81,7 @@ class SigningRequest:
     #: The instant the certificate begins to be valid; UTC, aware.
     now: datetime
     #: The key that belongs to the CSR. Only given to issuers whose registry row says ``needs_private_key``.
-    private_key: CertificateIssuerPrivateKeyTypes | None = field(default=None, repr=False)
+    private_key: PrivateKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,42 +1,44 @@
-"""Certificate signing requests (PKCS#10, RFC 2986): make one of a spec, read one of anybody, compare both."""
+"""Certificate signing requests (RFC 2986): made from a spec, read into facts, and held against a spec."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
+from cryptography.hazmat.primitives import serialization
 
+from certwright_issuers import extensions as ext
+from certwright_issuers.algorithms import UNREADABLE, hash_for, hash_named, require_acceptable
 from certwright_issuers.certificate import CertificateFacts
-from certwright_issuers.digest import spki_digest
+from certwright_issuers.constraints import Domains, constraints_der
 from certwright_issuers.keys import PrivateKey
-from certwright_issuers.names import InvalidName, Subject, common_name_of, literal_name, subject_fields, subject_name
-from certwright_issuers.sans import AlternativeNames, alternative_names_of, general_names
-from certwright_issuers.usages import KEY_USAGE_OID, key_usage_bits, key_usage_extension, usage_set
+from certwright_issuers.names import Subject, library_name, literal_der, subject_der, subject_of
+from certwright_issuers.pem import CERTIFICATE_LIMIT, CERTIFICATE_REQUEST, InvalidPEM, split_pem
+from certwright_issuers.sans import SAN_OID, AltNames, canonical_ip, encode_alt_names, read_alt_names
+from certwright_issuers.usages import bit_words, key_usage_der, purpose_words, read_key_usage, usage_set
 
-#: Bytes of a PEM request that are looked at; room for about 1,000 names of usual length.
-CSR_LIMIT = 36_500
-#: Largest RSA key whose signature is verified: the cost grows with the square of the size.
-RSA_LIMIT = 8192
+#: Bytes of a request, in PEM or DER, that are looked at: as of a certificate, which a request becomes.
+CSR_LIMIT = CERTIFICATE_LIMIT
 
-
-class InvalidCSR(ValueError):
-    """Bytes that are no acceptable request; the message says why in one sentence."""
+_CRITICAL = True
+#: The name of an empty subject.
+EMPTY_NAME = b"\x30\x00"
 
 
 class InvalidSpec(ValueError):
-    """A request that can't be made of this spec; the message begins with the field's path."""
+    """A spec no CSR can be made of. The message begins with the field at fault."""
+
+
+class InvalidCSR(ValueError):
+    """Bytes that are no acceptable CSR. The message never repeats them."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameConstraints:
-    """RFC 5280 section 4.2.1.10."""
+    """What the names under a CA must and must not be. IP ranges in CIDR form."""
 
     critical: bool = False
     permitted_dns: tuple[str, ...] = ()
@@ -51,285 +53,302 @@ class NameConstraints:
 
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
-    """Everything a Certificate can ask of its request. ``other_names``: pairs of dotted OID and text, None if not said."""
+    """What a CSR is to ask for: the words of the API as plain values."""
 
     common_name: str = ""
-    subject: Subject = Subject()
+    subject: Subject = field(default_factory=Subject)
+    #: RFC 4514; if not empty, ``common_name`` and ``subject`` are empty.
     literal_subject: str = ""
     dns_names: tuple[str, ...] = ()
     email_addresses: tuple[str, ...] = ()
     ip_addresses: tuple[str, ...] = ()
     uris: tuple[str, ...] = ()
+    #: Dotted type and UTF-8 value; None is not compared with a request, an empty tuple is.
     other_names: tuple[tuple[str, str], ...] | None = None
     usages: tuple[str, ...] = ()
     encode_usages: bool = True
     is_ca: bool = False
     encode_basic_constraints: bool = False
     name_constraints: NameConstraints | None = None
+    #: A word of ``algorithms.SIGNATURE_ALGORITHMS``; empty: by the size of the key.
     signature_algorithm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CSRFacts:
-    """A request as it is compared. ``is_ca``, ``usage_bits``, ``purposes`` are None where it has no such extension."""
+    """What a CSR asks for, in comparable form. None: the CSR says nothing of it."""
 
+    #: DER.
     subject_der: bytes
     common_name: str
     subject: Subject
-    names: AlternativeNames
+    names: AltNames
     is_ca: bool | None
-    usage_bits: frozenset[int] | None
-    purposes: tuple[str, ...] | None
+    #: Bits by position, RFC 5280 section 4.2.1.3.
+    key_usage: frozenset[int] | None
+    #: Dotted numbers in their order.
+    extended_key_usage: tuple[str, ...] | None
+    #: SHA-256 of the SubjectPublicKeyInfo.
     spki_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCSR:
-    """A request whose own signature is good, and its facts."""
+    """A CSR whose own signature holds, and what it asks for."""
 
     csr: x509.CertificateSigningRequest
     facts: CSRFacts
 
 
-_HASHES: dict[str, hashes.HashAlgorithm | None] = {
-    "SHA256WithRSA": hashes.SHA256(),
-    "SHA384WithRSA": hashes.SHA384(),
-    "SHA512WithRSA": hashes.SHA512(),
-    "ECDSAWithSHA256": hashes.SHA256(),
-    "ECDSAWithSHA384": hashes.SHA384(),
-    "ECDSAWithSHA512": hashes.SHA512(),
-    "PureEd25519": None,
-}
-
-
-def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    """The hash that suits a signing key (API contract section 3.0); None for Ed25519, which has its own."""
-    if isinstance(key, rsa.RSAPrivateKey):
-        return hashes.SHA512() if key.key_size >= 4096 else hashes.SHA384() if key.key_size >= 3072 else hashes.SHA256()
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return hashes.SHA512() if key.key_size > 384 else hashes.SHA384() if key.key_size > 256 else hashes.SHA256()
-    return None
-
-
 def build_csr(spec: RequestSpec, key: PrivateKey) -> bytes:
-    """A PEM request for ``spec`` signed with ``key``. Raises InvalidSpec."""
+    """The CSR for ``spec``, signed by ``key``, in PEM. Raises InvalidSpec."""
     try:
-        return _build(spec, key)
-    except InvalidName as error:
+        subject = name_der(spec)
+        builder = x509.CertificateSigningRequestBuilder().subject_name(library_name(subject))
+        for oid, extension in _extensions(spec, subject).items():
+            value = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), extension.value)
+            builder = builder.add_extension(value, extension.critical)
+        hash_ = hash_named(spec.signature_algorithm, key) if spec.signature_algorithm else hash_for(key)
+    except ValueError as error:
         raise InvalidSpec(str(error)) from error
+    encoded = builder.sign(key, hash_).public_bytes(serialization.Encoding.PEM)
+    if len(encoded) > CSR_LIMIT:
+        raise InvalidSpec(f"spec: the names make a request of {len(encoded)} bytes; the limit is {CSR_LIMIT}")
+    return encoded
 
 
-def _build(spec: RequestSpec, key: PrivateKey) -> bytes:
-    name = literal_name(spec.literal_subject) if spec.literal_subject else subject_name(spec.subject, spec.common_name)
-    sans = general_names(spec.dns_names, spec.email_addresses, spec.ip_addresses, spec.uris, spec.other_names or ())
-    if not sans and not common_name_of(name):
-        raise InvalidSpec(
-            "spec: at least one of commonName, dnsNames, ipAddresses, uris, emailAddresses, otherNames is needed"
-        )
-    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
-    if sans:
-        builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=not list(name))
-    for extension, critical in _usage_extensions(spec):
-        builder = builder.add_extension(extension, critical=critical)
-    if spec.name_constraints is not None:
-        builder = builder.add_extension(
-            _name_constraints(spec.name_constraints), critical=spec.name_constraints.critical
-        )
-    algorithm = _HASHES[spec.signature_algorithm] if spec.signature_algorithm in _HASHES else signature_hash(key)
+def name_der(spec: RequestSpec) -> bytes:
+    """The subject of ``spec``. Raises InvalidSpec."""
+    field = "spec.literalSubject" if spec.literal_subject else "spec.subject"
     try:
-        csr = builder.sign(key, algorithm)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise InvalidSpec(f"spec: the request can't be encoded: {error}") from error
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+        if spec.literal_subject:
+            return literal_der(spec.literal_subject)
+        return subject_der(spec.subject, spec.common_name)
+    except ValueError as error:
+        raise InvalidSpec(f"{field}: {error}") from error
 
-    return csr.public_bytes(Encoding.PEM)
 
-
-def _usage_extensions(spec: RequestSpec) -> list[tuple[x509.ExtensionType, bool]]:
-    extensions: list[tuple[x509.ExtensionType, bool]] = []
+def _extensions(spec: RequestSpec, subject: bytes) -> ext.Extensions:
+    """In this order: BasicConstraints, KeyUsage, ExtendedKeyUsage, SAN, NameConstraints."""
+    wanted: ext.Extensions = {}
     if spec.encode_basic_constraints:
-        extensions.append((x509.BasicConstraints(ca=spec.is_ca, path_length=None), True))
-    if not spec.encode_usages:
-        return extensions
-    try:
+        wanted[ext.BASIC_CONSTRAINTS_OID] = ext.RawExtension(_CRITICAL, ext.basic_constraints_der(is_ca=spec.is_ca))
+    if spec.encode_usages:
         usages = usage_set(spec.usages, is_ca=spec.is_ca)
-    except ValueError as error:
-        raise InvalidSpec(str(error)) from error
-    if usages.bits:
-        extensions.append((key_usage_extension(usages.bits), True))
-    if usages.purposes:
-        extensions.append((x509.ExtendedKeyUsage([ObjectIdentifier(oid) for oid in usages.purposes]), False))
-    return extensions
-
-
-def _name_constraints(constraints: NameConstraints) -> x509.NameConstraints:
-    def subtrees(
-        dns: Iterable[str], ips: Iterable[str], emails: Iterable[str], uris: Iterable[str]
-    ) -> list[x509.GeneralName] | None:
-        made: list[x509.GeneralName] = [x509.DNSName(name) for name in dns]
-        try:
-            made += [x509.IPAddress(ipaddress.ip_network(ip, strict=False)) for ip in ips]
-        except ValueError as error:
-            raise InvalidSpec(f"spec.nameConstraints: {error}") from error
-        made += [x509.RFC822Name(email) for email in emails]
-        made += [x509.UniformResourceIdentifier(uri) for uri in uris]
-        return made or None
-
-    c = constraints
-    try:
-        return x509.NameConstraints(
-            subtrees(c.permitted_dns, c.permitted_ips, c.permitted_emails, c.permitted_uris),
-            subtrees(c.excluded_dns, c.excluded_ips, c.excluded_emails, c.excluded_uris),
+        if usages.bits:
+            wanted[ext.KEY_USAGE_OID] = ext.RawExtension(_CRITICAL, key_usage_der(usages.bits))
+        if usages.purposes:
+            wanted[ext.EXTENDED_KEY_USAGE_OID] = ext.RawExtension(not _CRITICAL, ext.purposes_der(usages.purposes))
+    names = _alt_names(spec)
+    if names:
+        wanted[SAN_OID] = ext.RawExtension(subject == EMPTY_NAME, encode_alt_names(names))
+    elif not subject_of(subject)[1]:
+        raise InvalidSpec(
+            "spec: there must be a commonName, or at least one of dnsNames, uris, emailAddresses, ipAddresses, otherNames"
         )
-    except ValueError as error:
-        raise InvalidSpec(f"spec.nameConstraints: {error}") from error
+    limits = spec.name_constraints
+    if limits is not None and (encoded := _constraints_der(limits)):
+        wanted[ext.NAME_CONSTRAINTS_OID] = ext.RawExtension(limits.critical, encoded)
+    return wanted
 
 
-def parse_csr(pem: bytes) -> ParsedCSR:
-    """Read a request of anybody and verify its own signature. Raises InvalidCSR; bounded in time and memory."""
-    csr = _load(pem)
-    public_key = csr.public_key()
-    if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size > RSA_LIMIT:
-        raise InvalidCSR(f"RSA key of {public_key.key_size} bits is larger than {RSA_LIMIT}")
+def _constraints_der(limits: NameConstraints) -> bytes:
+    return constraints_der(
+        Domains(limits.permitted_dns, limits.permitted_ips, limits.permitted_emails, limits.permitted_uris),
+        Domains(limits.excluded_dns, limits.excluded_ips, limits.excluded_emails, limits.excluded_uris),
+    )
+
+
+def _alt_names(spec: RequestSpec) -> AltNames:
+    return AltNames(
+        dns_names=spec.dns_names,
+        email_addresses=spec.email_addresses,
+        ip_addresses=spec.ip_addresses,
+        uris=spec.uris,
+        other_names=spec.other_names or (),
+    )
+
+
+def parse_csr(data: bytes) -> ParsedCSR:
+    """A CSR in PEM or DER that can be signed: its own signature verified, its key of an accepted kind and size.
+
+    Hostile input is refused before it costs much: by size, then by key, then by structure. Raises InvalidCSR.
+    """
+    csr = _load(data)
     try:
-        good = csr.is_signature_valid
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
-        raise InvalidCSR("the request's signature can't be verified") from error
-    if not good:
-        raise InvalidCSR("the request's signature is wrong")
-    return ParsedCSR(csr, _facts(csr))
-
-
-@lru_cache(maxsize=256)
-def parse_csr_facts(pem: bytes) -> CSRFacts:
-    """What a request asks for, its signature not verified. Raises InvalidCSR."""
-    return _facts(_load(pem))
-
-
-def _load(pem: bytes) -> x509.CertificateSigningRequest:
-    if len(pem) > CSR_LIMIT:
-        raise InvalidCSR(f"request of {len(pem)} bytes is larger than the limit of {CSR_LIMIT}")
+        key = csr.public_key()
+        require_acceptable(key)
+    except UNREADABLE as error:
+        raise InvalidCSR(f"the CSR's public key is not acceptable: {error}") from error
+    facts = _facts(csr)
     try:
-        csr = x509.load_pem_x509_csr(pem) if b"-----BEGIN" in pem else x509.load_der_x509_csr(pem)
-        csr.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidCSR(f"not a certificate request: {str(error)[:200]}") from error
-    return csr
+        library_name(facts.subject_der)
+        valid = csr.is_signature_valid
+    except UNREADABLE as error:
+        raise InvalidCSR(f"the CSR is not acceptable: {error}") from error
+    if not valid:
+        raise InvalidCSR("the CSR's signature does not fit its public key")
+    return ParsedCSR(csr, facts)
+
+
+#: One look at a Certificate asks several times; the largest facts take a quarter of a megabyte.
+@lru_cache(maxsize=64)
+def parse_csr_facts(data: bytes) -> CSRFacts:
+    """What a CSR asks for, whoever signed it: for comparing, where signing was or will be checked elsewhere.
+
+    Raises InvalidCSR.
+    """
+    return _facts(_load(data))
+
+
+def _load(data: bytes) -> x509.CertificateSigningRequest:
+    if len(data) > CSR_LIMIT:
+        raise InvalidCSR(f"a CSR of {len(data)} bytes is larger than the limit of {CSR_LIMIT}")
+    try:
+        if data[:1] != b"\x30":
+            # RFC 7468 section 7: older programs say NEW.
+            blocks = split_pem(
+                data.replace(b" NEW CERTIFICATE REQUEST", b" CERTIFICATE REQUEST"), CERTIFICATE_REQUEST, CSR_LIMIT
+            )
+            if len(blocks) != 1:
+                raise InvalidCSR(f"{len(blocks)} CSRs where one is expected")
+            data = blocks[0]
+        return x509.load_der_x509_csr(data)
+    except InvalidPEM as error:
+        raise InvalidCSR(str(error)) from error
+    except UNREADABLE as error:
+        if isinstance(error, InvalidCSR):
+            raise
+        raise InvalidCSR("the CSR cannot be decoded") from error
 
 
 def _facts(csr: x509.CertificateSigningRequest) -> CSRFacts:
     try:
-        extensions = {extension.oid: extension for extension in csr.extensions}
-        sans = extensions.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-        basic = extensions.get(ExtensionOID.BASIC_CONSTRAINTS)
-        extended = extensions.get(ExtensionOID.EXTENDED_KEY_USAGE)
-        usage = extensions.get(KEY_USAGE_OID)
+        raw = ext.split_request(csr)
+        subject, common_name = subject_of(raw.subject)
+        values = {oid: extension.value for oid, extension in raw.extensions.items()}
+        constraints = values.get(ext.BASIC_CONSTRAINTS_OID)
+        usage = values.get(ext.KEY_USAGE_OID)
+        purposes = values.get(ext.EXTENDED_KEY_USAGE_OID)
+        names = values.get(SAN_OID)
         return CSRFacts(
-            subject_der=csr.subject.public_bytes(),
-            common_name=common_name_of(csr.subject),
-            subject=subject_fields(csr.subject),
-            names=alternative_names_of(sans.value if sans else None),
-            is_ca=basic.value.ca if basic else None,
-            usage_bits=key_usage_bits(usage.value.public_bytes()) if usage else None,
-            purposes=tuple(oid.dotted_string for oid in extended.value) if extended else None,
-            spki_sha256=spki_digest(csr.public_key()),
+            subject_der=raw.subject,
+            common_name=common_name,
+            subject=subject,
+            names=AltNames() if names is None else read_alt_names(names),
+            is_ca=None if constraints is None else ext.read_basic_constraints(constraints).is_ca,
+            key_usage=None if usage is None else read_key_usage(usage),
+            extended_key_usage=None if purposes is None else ext.read_purposes(purposes),
+            spki_sha256=hashlib.sha256(raw.spki).digest(),
         )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise InvalidCSR(f"the request's extensions can't be read: {str(error)[:200]}") from error
+    except ValueError as error:
+        raise InvalidCSR(f"the CSR is malformed: {error}") from error
 
 
-def request_contradictions(facts: CSRFacts, usages: tuple[str, ...], *, is_ca: bool) -> tuple[str, ...]:
-    """Where the CSR and the request around it contradict each other, as sentences (API contract sections 1.6 and 8.33).
+def request_contradictions(facts: CSRFacts, usages: Iterable[str], *, is_ca: bool) -> tuple[str, ...]:
+    """Where a CSR asks for something else than the request around it; empty if they agree.
 
-    Usages are compared if the CSR has any; extended ones in their order.
+    A CSR that says nothing agrees with everything. If it has one of KeyUsage and ExtendedKeyUsage, both are compared,
+    the latter with its order (cert-manager API contract, CertificateRequest validation).
     """
     found: list[str] = []
     if facts.is_ca is not None and facts.is_ca != is_ca:
-        found.append(
-            f"spec.isCA is {is_ca} but the CSR's basic constraints say {facts.is_ca}".replace("True", "true").replace(
-                "False", "false"
-            )
-        )
-    if facts.usage_bits is None and facts.purposes is None:
+        found.append(f"the CSR has CA:{str(facts.is_ca).upper()}, spec.isCA is {str(is_ca).lower()}")
+    if facts.key_usage is None and facts.extended_key_usage is None:
         return tuple(found)
     try:
         wanted = usage_set(usages, is_ca=is_ca)
     except ValueError as error:
         return (*found, str(error))
-    if wanted.bits != (facts.usage_bits or frozenset()):
-        found.append("spec.usages and the CSR's key usages differ")
-    if wanted.purposes != (facts.purposes or ()):
-        found.append("spec.usages and the CSR's extended key usages differ")
+    bits = facts.key_usage or frozenset()
+    purposes = tuple(dict.fromkeys(facts.extended_key_usage or ()))
+    if bits != wanted.bits:
+        found.append(f"the CSR's key usages are {bit_words(bits)}, those of spec.usages {bit_words(wanted.bits)}")
+    if purposes != wanted.purposes:
+        found.append(
+            f"the CSR's extended key usages are {purpose_words(purposes)}, "
+            f"those of spec.usages {purpose_words(wanted.purposes)}"
+        )
     return tuple(found)
 
 
-def _unordered(a: Iterable[str], b: Iterable[str]) -> bool:
-    return sorted(a) == sorted(b)
-
-
-#: Field path -> whether facts and spec agree. Order as in the API contract's RequestMatchesSpec.
-_SUBJECT_CHECKS: tuple[tuple[str, Callable[[CSRFacts, RequestSpec], bool]], ...] = (
-    ("spec.commonName", lambda f, s: f.common_name == s.common_name),
-    ("spec.subject.serialNumber", lambda f, s: f.subject.serial_number == s.subject.serial_number),
-    ("spec.subject.organizations", lambda f, s: _unordered(f.subject.organizations, s.subject.organizations)),
-    ("spec.subject.countries", lambda f, s: _unordered(f.subject.countries, s.subject.countries)),
-    ("spec.subject.localities", lambda f, s: _unordered(f.subject.localities, s.subject.localities)),
-    (
-        "spec.subject.organizationalUnits",
-        lambda f, s: _unordered(f.subject.organizational_units, s.subject.organizational_units),
-    ),
-    # The name is spelled so in the API's messages.
-    ("spec.subject.postCodes", lambda f, s: _unordered(f.subject.postal_codes, s.subject.postal_codes)),
-    ("spec.subject.provinces", lambda f, s: _unordered(f.subject.provinces, s.subject.provinces)),
-    ("spec.subject.streetAddresses", lambda f, s: _unordered(f.subject.street_addresses, s.subject.street_addresses)),
-)
-_NAME_CHECKS: tuple[tuple[str, Callable[[AlternativeNames, RequestSpec], bool]], ...] = (
-    ("spec.ipAddresses", lambda n, s: _unordered(n.ip_addresses, map(canonical_ip, s.ip_addresses))),
-    ("spec.uris", lambda n, s: _unordered(n.uris, s.uris)),
-    ("spec.emailAddresses", lambda n, s: _unordered(n.email_addresses, s.email_addresses)),
-    ("spec.dnsNames", lambda n, s: _unordered(n.dns_names, s.dns_names)),
-    ("spec.otherNames", lambda n, s: s.other_names is None or sorted(n.other_names) == sorted(s.other_names)),
-)
-
-
 def request_matches_spec(facts: CSRFacts, spec: RequestSpec) -> tuple[str, ...]:
-    """Field paths in which the request does not ask for what the spec asks for."""
-    fields = [field for field, agrees in _NAME_CHECKS if not agrees(facts.names, spec)]
+    """Field paths in which a CSR does not ask for what ``spec`` asks for; order and repetition don't count.
+
+    Compared as the API does: names and subject, but neither usages, constraints, keys nor the signature algorithm.
+    """
+    fields = _differing_names(facts.names, spec)
+    if not _same(facts.names.dns_names, spec.dns_names):
+        fields.append("spec.dnsNames")
+    if spec.other_names is not None and not _same(facts.names.other_names, spec.other_names):
+        fields.append("spec.otherNames")
     if spec.literal_subject:
-        try:
-            same = literal_name(spec.literal_subject).public_bytes() == facts.subject_der
-        except InvalidName:
-            same = False
-        return (*fields, *(() if same else ("spec.literalSubject",)))
-    return (*fields, *(field for field, agrees in _SUBJECT_CHECKS if not agrees(facts, spec)))
+        return (*fields, *(() if _literal_or_none(spec) == facts.subject_der else ("spec.literalSubject",)))
+    if facts.common_name != spec.common_name:
+        fields.append("spec.commonName")
+    if facts.subject.serial_number != spec.subject.serial_number:
+        fields.append("spec.subject.serialNumber")
+    for path, attribute in _SUBJECT_PATHS.items():
+        if not _same(getattr(facts.subject, attribute), getattr(spec.subject, attribute)):
+            fields.append(path)
+    return tuple(fields)
+
+
+#: Path in the API -> field of Subject. The postal codes have always been called so in its messages.
+_SUBJECT_PATHS = {
+    "spec.subject.countries": "countries",
+    "spec.subject.localities": "localities",
+    "spec.subject.organizationalUnits": "organizational_units",
+    "spec.subject.organizations": "organizations",
+    "spec.subject.postCodes": "postal_codes",
+    "spec.subject.provinces": "provinces",
+    "spec.subject.streetAddresses": "street_addresses",
+}
 
 
 def certificate_matches_spec(certificate: CertificateFacts, spec: RequestSpec) -> tuple[str, ...]:
-    """The weaker comparison for when the request is gone: names only, common name and DNS names as one set."""
-    names = certificate.names
-    fields = [
-        field
-        for field, agrees in _NAME_CHECKS
-        if field not in {"spec.dnsNames", "spec.otherNames"} and not agrees(names, spec)
-    ]
+    """Field paths in which a certificate does not have the names of ``spec``: for when its request is gone.
+
+    Weaker than :func:`request_matches_spec`, because CAs move names between common name and DNS names, and write them
+    in lower case: both together are one set, letter case does not count.
+    """
+    fields = _differing_names(certificate.names, spec)
     common_name = spec.common_name
     if spec.literal_subject:
-        try:
-            common_name = common_name_of(literal_name(spec.literal_subject))
-        except InvalidName:
-            fields.append("spec.literalSubject")
-    if common_name and common_name not in {certificate.common_name, *names.dns_names}:
+        literal = _literal_or_none(spec)
+        common_name = subject_of(literal)[1] if literal is not None else ""
+    have = {name.lower() for name in (certificate.common_name, *certificate.names.dns_names) if name}
+    want = {name.lower() for name in (common_name, *spec.dns_names) if name}
+    if common_name and common_name.lower() not in have:
         fields.append("spec.commonName")
-    stored = {certificate.common_name, *names.dns_names} - {""}
-    wanted = {common_name, *spec.dns_names} - {""}
-    if "spec.commonName" not in fields and stored != wanted:
+    if have - {common_name.lower()} != want - {common_name.lower()}:
         fields.append("spec.dnsNames")
     return tuple(fields)
 
 
-def canonical_ip(text: str) -> str:
-    """An IP address as it is compared; anything else as it is."""
+def _differing_names(names: AltNames, spec: RequestSpec) -> list[str]:
+    """The kinds of names that both comparisons treat alike."""
+    rows = (
+        ("spec.ipAddresses", names.ip_addresses, map(_canonical_or_same, spec.ip_addresses)),
+        ("spec.uris", names.uris, spec.uris),
+        ("spec.emailAddresses", names.email_addresses, spec.email_addresses),
+    )
+    return [path for path, have, want in rows if not _same(have, want)]
+
+
+def _same(have: Iterable[object], want: Iterable[object]) -> bool:
+    return set(have) == set(want)
+
+
+def _canonical_or_same(address: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        return canonical_ip(address)
     except ValueError:
-        return text
+        return address
+
+
+def _literal_or_none(spec: RequestSpec) -> bytes | None:
+    try:
+        return name_der(spec)
+    except InvalidSpec:
+        return None

@@ -1,31 +1,34 @@
-"""Private keys: make, encode, load, compare.
-
-Loading an RSA key with OpenSSL's full check takes 29 ms (2048 bits) to 215 ms (4096) and holds the GIL, so it is never
-done here: a key is checked by arithmetic that costs microseconds and, if it comes from outside, by one signature.
-"""
+"""Private keys: make, encode, load, compare."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from certwright_issuers.pem import KEY_LIMIT, InvalidPEM, split_pem
 
 PrivateKey: TypeAlias = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
-#: Bytes of a PEM key that are looked at (an RSA key of 16,384 bits needs 12,800).
-KEY_LIMIT = 13_000
-#: RSA sizes that are made here. NIST SP 800-57 has 2048 as the least; beyond 8192 generation takes minutes.
-RSA_SIZES = range(2048, 8193)
-CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+#: RSA sizes that are made here. NIST SP 800-57 part 1 has 2048 as the least; beyond 8192 generation takes minutes.
+RSA_SIZES: Final = range(2048, 8193)
+CURVES: Final[dict[int, ec.EllipticCurve]] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+
+#: Keys that were tried out stay parsed, by the SHA-256 of their PEM: one for each CA of a large cluster.
+_CACHED: Final = 256
+_tried: OrderedDict[bytes, PrivateKey] = OrderedDict()
+
+_LABEL = re.compile(rb"-----BEGIN ((?:RSA |EC |ENCRYPTED )?PRIVATE KEY)-----")
 
 
 class InvalidKey(ValueError):
@@ -38,7 +41,7 @@ class InvalidKeySpec(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """What key is wanted. ``size`` in bits; 0 for Ed25519."""
+    """What key is wanted. ``algorithm``: RSA, ECDSA or Ed25519. ``size`` in bits; 0 for Ed25519."""
 
     algorithm: str
     size: int = 0
@@ -78,41 +81,88 @@ def encode_key(key: PrivateKey, encoding: str) -> bytes:
 def load_key(pem: bytes, *, trusted: bool) -> PrivateKey:
     """Parse a PEM key of a supported kind. Raises InvalidKey.
 
-    ``trusted``: we made it, or whoever supplied it harms nobody but himself with a bad one. Others are tried out.
+    ``trusted``: we made it, or whoever supplied it harms nobody but himself with a bad one. Others are tried out. The
+    full check of an RSA key, primes included, takes 29 ms for 2048 bits and 215 ms for 4096, holds the GIL all the
+    while, and would stop every other task; what is done instead takes a signature and a few divisions.
     """
-    if not pem.strip():
-        raise InvalidKey("there is no private key")
     if len(pem) > KEY_LIMIT:
-        raise InvalidKey(f"private key of {len(pem)} bytes is larger than the limit of {KEY_LIMIT}")
-    return _load(pem) if trusted else _load_and_try(pem)
-
-
-@lru_cache(maxsize=64)
-def _load_and_try(pem: bytes) -> PrivateKey:
-    key = _load(pem)
-    if isinstance(key, RSAPrivateKey):
-        numbers = key.private_numbers()
-        if numbers.p * numbers.q != numbers.public_numbers.n:
-            raise InvalidKey("the RSA key's primes do not make its modulus")
-        message = b"certwright key check"
-        try:
-            signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
-            key.public_key().verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-        except (InvalidSignature, ValueError) as error:
-            raise InvalidKey("the RSA key's private part does not belong to its public part") from error
+        raise InvalidKey(f"a private key of {len(pem)} bytes is larger than the limit of {KEY_LIMIT}")
+    if trusted:
+        return _parsed(pem)
+    digest = hashlib.sha256(pem).digest()
+    key = _tried.get(digest)
+    if key is None:
+        key = _parsed(pem)
+        if isinstance(key, RSAPrivateKey):
+            _try_out(key)
+        _tried[digest] = key
+        if len(_tried) > _CACHED:
+            _tried.popitem(last=False)
+    else:
+        _tried.move_to_end(digest)
     return key
 
 
-def _load(pem: bytes) -> PrivateKey:
+def key_pem_der(pem: bytes) -> bytes:
+    """The DER inside a PEM key, whichever of the encodings it is. Raises InvalidKey."""
+    label = _label_of(pem)
+    try:
+        (block,) = split_pem(pem, label, KEY_LIMIT)
+    except (InvalidPEM, ValueError) as error:
+        raise InvalidKey("there is not exactly one private key") from error
+    return block
+
+
+def _label_of(pem: bytes) -> str:
+    match = _LABEL.search(pem)
+    if match is None:
+        raise InvalidKey("there is no private key in PEM")
+    label = match[1].decode()
+    if label.startswith("ENCRYPTED"):
+        raise InvalidKey("the private key is encrypted")
+    return label
+
+
+def _parsed(pem: bytes) -> PrivateKey:
+    _label_of(pem)
     try:
         key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
     except TypeError as error:
         raise InvalidKey("the private key is encrypted") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidKey("no private key in PEM can be decoded") from error
-    if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
+        raise InvalidKey("the private key cannot be decoded, or is of an unsupported kind") from error
+    if isinstance(key, RSAPrivateKey):
+        if key.key_size >= RSA_SIZES.stop:
+            raise InvalidKey(f"an RSA key of {key.key_size} bits: at most {RSA_SIZES.stop - 1} are supported")
         return key
-    raise InvalidKey(f"private keys of kind {type(key).__name__} are not supported")
+    if isinstance(key, EllipticCurvePrivateKey):
+        if key.curve.name not in {curve.name for curve in CURVES.values()}:
+            raise InvalidKey(f"an ECDSA key on curve {key.curve.name}: P-256, P-384 and P-521 are supported")
+        return key
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    raise InvalidKey("a private key of an unsupported kind: RSA, ECDSA and Ed25519 are supported")
+
+
+def _try_out(key: RSAPrivateKey) -> None:
+    """Whether the parts of an RSA key belong together (RFC 8017 section 3.2). Raises InvalidKey.
+
+    A key whose parts don't would sign wrongly, and wrong signatures can give the key away.
+    """
+    numbers = key.private_numbers()
+    p, q, d, e = numbers.p, numbers.q, numbers.d, numbers.public_numbers.e
+    if min(p, q) < 3 or not (
+        p * q == numbers.public_numbers.n
+        and d * e % (p - 1) == d * e % (q - 1) == 1
+        and (numbers.dmp1, numbers.dmq1, numbers.iqmp * q % p) == (d % (p - 1), d % (q - 1), 1)
+    ):
+        raise InvalidKey("the parts of the RSA key do not belong together")
+    message = b"certwright key check"
+    try:
+        signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        key.public_key().verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, ValueError) as error:
+        raise InvalidKey("the RSA key's signatures do not verify") from error
 
 
 def key_facts(key: PrivateKey) -> KeyFacts:
@@ -141,11 +191,7 @@ def key_kind_violations(key: KeyFacts, wanted: KeySpec) -> tuple[str, ...]:
     return ()
 
 
-def spki_of(public_key: PublicKeyTypes) -> bytes:
-    """DER of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7)."""
-    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def spki_sha256(key: PrivateKey) -> bytes:
-    """What tells whether a key, a request and a certificate belong together."""
-    return hashlib.sha256(spki_of(key.public_key())).digest()
+def spki_sha256(holder: PrivateKey | x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    """SHA-256 of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): tells what belongs together."""
+    spki = holder.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()

@@ -1,109 +1,116 @@
-"""The certificate that is signed here: what of the request goes into it, and what does not (contract section 3.0)."""
+"""The certificates that are signed here: what of a request goes into them, and what does not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifier
 
+from certwright_issuers import extensions as ext
+from certwright_issuers.algorithms import hash_for
 from certwright_issuers.contract import Note, RequestRejected, SigningRequest
-from certwright_issuers.csr import signature_hash
+from certwright_issuers.csr import EMPTY_NAME
 from certwright_issuers.keys import PrivateKey
-from certwright_issuers.usages import key_usage_extension, usage_set
+from certwright_issuers.names import library_name
+from certwright_issuers.sans import SAN_OID
+from certwright_issuers.usages import key_usage_der, usage_set
+
+#: Reason of requests that can't be signed (cert-manager API contract).
+SIGNING_ERROR = "SigningError"
+
+_Addition = tuple[x509.ExtensionType, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signs: ``certificate`` is None when the request's own key does."""
+    """Who signs, and what goes into every certificate."""
 
     key: PrivateKey = field(repr=False)
-    certificate: x509.Certificate | None = None
+    #: None: whoever is named in the request, as its own key signs.
+    issuer: x509.Name | None = None
+    #: What the issuer's key is called; None when the request's own key signs.
+    key_id: bytes | None = None
+    #: When the first certificate of the issuer's chain ends; nothing signed is valid longer. Aware; None: no limit.
+    not_after: datetime | None = None
     crl_urls: tuple[str, ...] = ()
     ocsp_urls: tuple[str, ...] = ()
     issuer_urls: tuple[str, ...] = ()
 
 
 def sign_leaf(request: SigningRequest, signer: Signer) -> tuple[x509.Certificate, tuple[Note, ...]]:
-    """The signed certificate and what should be told about it. Raises RequestRejected.
+    """The signed certificate, and what the requester should be told about it. Raises RequestRejected.
 
-    Usages come from the request, not from the CSR; the CSR's subject and alternative names are copied as they are, its
-    name constraints too, everything else is left out. The lifetime begins now and ends with the CA's at the latest.
+    Subject and alternative names are copied from the CSR byte for byte, name constraints too if the certificate is to
+    be a CA's (RFC 5280 section 4.2.1.10 allows them nowhere else). Usages and CA flag come from the request around the
+    CSR. Nothing else of the CSR is used.
     """
-    csr = request.csr
-    not_after, notes = _end(request, signer)
+    not_before = request.now.replace(microsecond=0)
     try:
-        usages = usage_set(request.usages, is_ca=request.is_ca)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(csr.subject)
-            .issuer_name(signer.certificate.subject if signer.certificate else csr.subject)
-            .public_key(csr.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(request.now)
-            .not_valid_after(not_after)
-            .add_extension(x509.BasicConstraints(ca=request.is_ca, path_length=None), critical=True)
+        not_after, notes = _end(request, not_before, signer)
+        raw = ext.split_request(request.csr)
+        subject = library_name(raw.subject)
+        builder = x509.CertificateBuilder(
+            signer.issuer or subject,
+            subject,
+            request.csr.public_key(),
+            x509.random_serial_number(),
+            not_before,
+            not_after,
         )
-        if usages.bits:
-            builder = builder.add_extension(key_usage_extension(usages.bits), critical=True)
-        if usages.purposes:
-            purposes = [ObjectIdentifier(oid) for oid in usages.purposes]
-            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        for extension, critical in (*_copied(csr), *_identifiers(request, signer), *_urls(signer)):
-            builder = builder.add_extension(extension, critical=critical)
-        return builder.sign(signer.key, signature_hash(signer.key)), notes
-    except (ValueError, TypeError) as error:
-        raise RequestRejected("SigningError", f"Error signing certificate: {error}") from error
+        for extension, critical in _extensions(request, raw, signer):
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(signer.key, hash_for(signer.key)), notes
+    except (ValueError, OverflowError) as error:
+        raise RequestRejected(SIGNING_ERROR, f"Error signing certificate: {error}") from error
 
 
-def _end(request: SigningRequest, signer: Signer) -> tuple[datetime, tuple[Note, ...]]:
-    wanted = request.now + request.duration
-    ca = signer.certificate
-    if ca is None or wanted <= ca.not_valid_after_utc:
-        return wanted, ()
-    end = ca.not_valid_after_utc
-    if end <= request.now:
-        raise RequestRejected(
-            "SigningError", f"Error signing certificate: the CA has expired on {end:%Y-%m-%d %H:%M:%S} UTC"
-        )
-    message = f"The certificate ends with its CA on {end:%Y-%m-%d %H:%M:%S} UTC, earlier than the {request.duration} asked for"
-    return end, (Note("LifetimeShortened", message),)
+def _end(request: SigningRequest, start: datetime, signer: Signer) -> tuple[datetime, tuple[Note, ...]]:
+    """When the certificate ends: after the duration, but not after the CA."""
+    if request.duration < timedelta(seconds=1):
+        raise ValueError(f"the duration of {request.duration} is not positive")
+    end = (start + request.duration).replace(microsecond=0)
+    last = signer.not_after
+    if last is None or end <= last:
+        return end, ()
+    message = (
+        f"The certificate ends with its CA on {last.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, "
+        f"earlier than the {request.duration} asked for"
+    )
+    return last, (Note("LifetimeShortened", message),)
 
 
-def _copied(csr: x509.CertificateSigningRequest) -> Iterable[tuple[x509.ExtensionType, bool]]:
-    """Alternative names byte for byte, critical only where there is no subject; name constraints as they are."""
-    for extension in csr.extensions:
-        if extension.oid == ExtensionOID.SUBJECT_ALTERNATIVE_NAME:
-            raw = x509.UnrecognizedExtension(extension.oid, extension.value.public_bytes())
-            yield raw, not list(csr.subject)
-        elif extension.oid == ExtensionOID.NAME_CONSTRAINTS:
-            yield extension.value, extension.critical
+def _extensions(request: SigningRequest, raw: ext.RawRequest, signer: Signer) -> Iterator[_Addition]:
+    usages = usage_set(request.usages, is_ca=request.is_ca)
+    if usages.bits:
+        yield _raw(ext.KEY_USAGE_OID, key_usage_der(usages.bits)), True
+    if usages.purposes:
+        yield _raw(ext.EXTENDED_KEY_USAGE_OID, ext.purposes_der(usages.purposes)), False
+    yield x509.BasicConstraints(request.is_ca, None), True
+    yield from _key_ids(request, signer)
+    yield from _urls(signer)
+    if (names := raw.extensions.get(SAN_OID)) is not None:
+        # RFC 5280 section 4.1.2.6: without a subject the certificate must not be used by who can't read these.
+        yield _raw(SAN_OID, names.value), raw.subject == EMPTY_NAME
+    if request.is_ca and (limits := raw.extensions.get(ext.NAME_CONSTRAINTS_OID)) is not None:
+        yield _raw(ext.NAME_CONSTRAINTS_OID, limits.value), limits.critical
 
 
-def _identifiers(request: SigningRequest, signer: Signer) -> Iterable[tuple[x509.ExtensionType, bool]]:
-    """Subject key identifier on CAs only; authority key identifier from the CA's own."""
-    own = x509.SubjectKeyIdentifier.from_public_key(request.csr.public_key())
+def _raw(oid: str, value: bytes) -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(ObjectIdentifier(oid), value)
+
+
+def _key_ids(request: SigningRequest, signer: Signer) -> Iterator[_Addition]:
+    """Subject key identifier on CAs only; authority key identifier wherever somebody else signs."""
     if request.is_ca:
-        yield own, False
-    if signer.certificate is None:
-        if request.is_ca:
-            yield x509.AuthorityKeyIdentifier(own.digest, None, None), False
-        return
-    try:
-        ski = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        return
-    yield x509.AuthorityKeyIdentifier(ski.digest, None, None), False
+        yield x509.SubjectKeyIdentifier.from_public_key(request.csr.public_key()), False
+    if signer.key_id is not None:
+        yield x509.AuthorityKeyIdentifier(signer.key_id, None, None), False
 
 
-def _urls(signer: Signer) -> Iterable[tuple[x509.ExtensionType, bool]]:
-    if signer.crl_urls:
-        points = [
-            x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in signer.crl_urls
-        ]
-        yield x509.CRLDistributionPoints(points), False
+def _urls(signer: Signer) -> Iterator[_Addition]:
     access = [
         x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
         for method, urls in (
@@ -114,3 +121,8 @@ def _urls(signer: Signer) -> Iterable[tuple[x509.ExtensionType, bool]]:
     ]
     if access:
         yield x509.AuthorityInformationAccess(access), False
+    if signer.crl_urls:
+        points = [
+            x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in signer.crl_urls
+        ]
+        yield x509.CRLDistributionPoints(points), False

@@ -1,4 +1,9 @@
-"""Distinguished names: from the API's fields or an RFC 4514 string to X.509, and back to fields."""
+"""Distinguished names: the spec's subject and literalSubject to DER, and DER back to the spec's fields.
+
+Names are made and read here rather than by ``cryptography``: several values of one type go into one set (X.501
+section 9.3), the RFC 4514 parser of the library lacks attribute types and quoting rules of this API, and a name that
+breaks an upper bound of X.520 has to be readable all the same.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,66 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Final
 
 from cryptography import x509
-from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-#: Characters of a PrintableString (X.680 section 41.4); Go encodes names that consist of them as one.
+from certwright_issuers import der
+
+COMMON_NAME: Final = "2.5.4.3"
+SERIAL_NUMBER: Final = "2.5.4.5"
+
+#: Fields of Subject with many values, in the order in which they stand in a name, by attribute type.
+_LISTS: Final = {
+    "countries": "2.5.4.6",
+    "organizations": "2.5.4.10",
+    "organizational_units": "2.5.4.11",
+    "localities": "2.5.4.7",
+    "provinces": "2.5.4.8",
+    "street_addresses": "2.5.4.9",
+    "postal_codes": "2.5.4.17",
+}
+_FIELD_OF: Final = {oid: name for name, oid in _LISTS.items()}
+
+#: Attribute types of a literal subject; letter case counts. All others are written as dotted numbers.
+LITERAL_KEYS: Final = {
+    "C": "2.5.4.6",
+    "O": "2.5.4.10",
+    "OU": "2.5.4.11",
+    "CN": COMMON_NAME,
+    "SERIALNUMBER": SERIAL_NUMBER,
+    "L": "2.5.4.7",
+    "ST": "2.5.4.8",
+    "STREET": "2.5.4.9",
+    "DC": "0.9.2342.19200300.100.1.25",
+    "UID": "0.9.2342.19200300.100.1.1",
+}
+_SHORT: Final = {oid: key for key, oid in LITERAL_KEYS.items()}
+
+#: How the string types of X.520's DirectoryString and its relatives are encoded (X.680 section 41).
+_ENCODINGS: Final = {
+    der.UTF8_STRING: "utf-8",
+    der.PRINTABLE_STRING: "ascii",
+    der.IA5_STRING: "ascii",
+    der.BMP_STRING: "utf-16-be",
+    0x12: "ascii",  # NumericString
+    0x14: "latin-1",  # TeletexString, as everybody reads it
+    0x1A: "ascii",  # VisibleString
+    0x1C: "utf-32-be",  # UniversalString
+}
 _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
-_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_ESCAPABLE: Final = frozenset(' "#+,;<=>\\')
 
 
 class InvalidName(ValueError):
-    """A subject that can't be encoded. The message names the place."""
+    """A distinguished name that can't be encoded or decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The parts of a subject that the API has fields for, besides the common name."""
+    """The structured subject of a certificate, without its common name."""
 
     organizations: tuple[str, ...] = ()
     organizational_units: tuple[str, ...] = ()
@@ -36,163 +82,208 @@ class Subject:
     serial_number: str = ""
 
 
-#: Field of :class:`Subject` -> attribute, in the order Go encodes them (crypto/x509/pkix); CN and serialNumber follow.
-_FIELDS: tuple[tuple[str, ObjectIdentifier], ...] = (
-    ("countries", NameOID.COUNTRY_NAME),
-    ("organizations", NameOID.ORGANIZATION_NAME),
-    ("organizational_units", NameOID.ORGANIZATIONAL_UNIT_NAME),
-    ("localities", NameOID.LOCALITY_NAME),
-    ("provinces", NameOID.STATE_OR_PROVINCE_NAME),
-    ("street_addresses", NameOID.STREET_ADDRESS),
-    ("postal_codes", NameOID.POSTAL_CODE),
-)
-#: Attribute words of literalSubject, upper case only (API contract row 8.65).
-_LITERAL_WORDS = {
-    "C": NameOID.COUNTRY_NAME,
-    "O": NameOID.ORGANIZATION_NAME,
-    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "CN": NameOID.COMMON_NAME,
-    "SERIALNUMBER": NameOID.SERIAL_NUMBER,
-    "L": NameOID.LOCALITY_NAME,
-    "ST": NameOID.STATE_OR_PROVINCE_NAME,
-    "STREET": NameOID.STREET_ADDRESS,
-    "DC": NameOID.DOMAIN_COMPONENT,
-    "UID": NameOID.USER_ID,
-}
-#: Longest literal subject that is parsed: far beyond what any CA signs.
-LITERAL_LIMIT = 16_384
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One type and value of a name: the type's dotted number."""
+
+    oid: str
+    value: str
 
 
-def subject_name(subject: Subject, common_name: str) -> x509.Name:
-    """The X.509 name: one RDN per kind, several values of a kind in one multi-valued RDN."""
-    rdns = [[_attribute(oid, value) for value in getattr(subject, field)] for field, oid in _FIELDS]
-    rdns.append([_attribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
-    rdns.append([_attribute(NameOID.SERIAL_NUMBER, subject.serial_number)] if subject.serial_number else [])
+def subject_der(subject: Subject, common_name: str) -> bytes:
+    """The name in the order C, O, OU, L, ST, STREET, postalCode, CN, serialNumber; values of one type share a set."""
+    groups = [(oid, getattr(subject, field)) for field, oid in _LISTS.items()]
+    groups += [(COMMON_NAME, (common_name,) if common_name else ())]
+    groups += [(SERIAL_NUMBER, (subject.serial_number,) if subject.serial_number else ())]
+    # Equal members would make it no set; parsers refuse that.
+    rdns = (der.set_of({_attribute_der(Attribute(oid, value)) for value in values}) for oid, values in groups if values)
+    return der.sequence(*rdns)
+
+
+def literal_der(literal: str) -> bytes:
+    """The name that an RFC 4514 string describes. The last part of the string is the first of the name (section 2.1).
+
+    Raises InvalidName.
+    """
+    return der.sequence(*map(_rdn_der, reversed(parse_literal(literal))))
+
+
+def _rdn_der(attributes: tuple[Attribute, ...]) -> bytes:
+    encoded = {_attribute_der(attribute) for attribute in attributes}
+    if len(encoded) != len(attributes):
+        raise InvalidName("a part of the name holds the same attribute twice")
+    return der.set_of(encoded)
+
+
+def _attribute_der(attribute: Attribute) -> bytes:
+    """PrintableString where the value allows it, else UTF8String (RFC 5280 section 4.1.2.4)."""
+    if "\0" in attribute.value:
+        raise InvalidName("a value of the name holds a NUL character")
+    tag = der.PRINTABLE_STRING if _PRINTABLE.fullmatch(attribute.value) else der.UTF8_STRING
     try:
-        return x509.Name([x509.RelativeDistinguishedName(rdn) for rdn in rdns if rdn])
+        return der.sequence(der.object_id(attribute.oid), der.tlv(tag, attribute.value.encode()))
     except ValueError as error:
-        raise InvalidName(f"spec.subject: {error}") from error
+        raise InvalidName(str(error)) from error
 
 
-def subject_fields(name: x509.Name) -> Subject:
-    """The parts of a name that the API knows; the rest is left out."""
-    values = {field: tuple(_text(a) for a in name.get_attributes_for_oid(oid)) for field, oid in _FIELDS}
-    serial = name.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-    return Subject(**values, serial_number=_text(serial[0]) if serial else "")
+def parse_literal(literal: str) -> list[tuple[Attribute, ...]]:
+    """The parts of an RFC 4514 string, in its order. ``;`` separates as ``,`` does, as in RFC 2253.
+
+    Raises InvalidName. Takes time linear in the string.
+    """
+    if not literal.strip():
+        return []
+    rdns: list[tuple[Attribute, ...]] = []
+    attributes: list[Attribute] = []
+    start = 0
+    for end in _separators(literal):
+        attributes.append(_parse_attribute(literal[start:end]))
+        start = end + 1
+        if literal[end : end + 1] != "+":
+            rdns.append(tuple(attributes))
+            attributes = []
+    return rdns
 
 
-def common_name_of(name: x509.Name) -> str:
-    """The last common name, as Go takes it; empty if there is none."""
-    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return _text(found[-1]) if found else ""
+def _separators(literal: str) -> Iterator[int]:
+    """Where unescaped separators stand, and the end of the string."""
+    for match in re.finditer(r"\\.|[,;+]", literal, re.DOTALL):
+        if match[0][0] != "\\":
+            yield match.start()
+    yield len(literal)
 
 
-def literal_name(text: str) -> x509.Name:
-    """Parse an RFC 4514 string; the first RDN of the text is the last of the encoding. Raises InvalidName."""
-    if len(text) > LITERAL_LIMIT:
-        raise InvalidName(f"spec.literalSubject: longer than {LITERAL_LIMIT} characters")
-    rdns: list[list[x509.NameAttribute[str]]] = []
-    at, current = 0, list[x509.NameAttribute[str]]()
-    while at < len(text):
-        word, equals, _ = text[at:].partition("=")
-        if not equals:
-            raise InvalidName(f"spec.literalSubject: no '=' after position {at}")
-        value, at, end = _literal_value(text, at + len(word) + 1)
-        current.append(_attribute(_literal_oid(word.strip()), value))
-        if end != "+":
-            rdns.append(current)
-            current = []
-        if end and at >= len(text):
-            raise InvalidName(f"spec.literalSubject: ends after {end!r}")
-    if not rdns:
-        raise InvalidName("spec.literalSubject: is empty")
-    try:
-        return x509.Name([x509.RelativeDistinguishedName(rdn) for rdn in reversed(rdns)])
-    except ValueError as error:
-        raise InvalidName(f"spec.literalSubject: {error}") from error
+def _parse_attribute(text: str) -> Attribute:
+    key, equals, value = text.partition("=")
+    key = key.strip(" ")
+    if not equals or not key:
+        raise InvalidName(f"{text.strip()!r} is not a type and a value joined by '='")
+    oid = LITERAL_KEYS.get(key)
+    if oid is None:
+        if not key[0].isdigit():
+            known = ", ".join(LITERAL_KEYS)
+            raise InvalidName(f"{key!r} is not a known attribute type: use one of {known} or a dotted number")
+        oid = key
+    value = value.lstrip(" ")
+    return Attribute(oid, _hex_value(value) if value.startswith("#") else _unescaped(value))
 
 
-def _literal_oid(word: str) -> ObjectIdentifier:
-    if word in _LITERAL_WORDS:
-        return _LITERAL_WORDS[word]
-    if _OID.fullmatch(word):
-        try:
-            return ObjectIdentifier(word)
-        except ValueError as error:
-            raise InvalidName(f"spec.literalSubject: {word} is not an object identifier") from error
-    known = ", ".join(_LITERAL_WORDS)
-    raise InvalidName(f"spec.literalSubject: unknown attribute {word[:40]!r}; known are {known} and dotted OIDs")
-
-
-def _literal_value(text: str, at: int) -> tuple[str, int, str]:
-    """The value that begins at ``at``, where the next attribute begins, and which separator ended it ("" at the end)."""
-    out = bytearray()
-    kept = 0  # bytes up to the last one that must stay: trailing spaces go unless escaped (RFC 4514 section 2.4)
-    while at < len(text) and text[at] == " ":
-        at += 1
-    if at < len(text) and text[at] == "#":
-        raise InvalidName("spec.literalSubject: values in hexadecimal are not supported")
-    while at < len(text):
-        char = text[at]
-        if char in ",;+":
-            return _decoded(out[:kept]), at + 1, char
-        if char == "\\":
-            byte, at = _escaped(text, at + 1)
-            out += byte
-            kept = len(out)
+def _unescaped(value: str) -> str:
+    """RFC 4514 section 3: a backslash before a special character or before two hexadecimal digits of UTF-8."""
+    plain = bytearray()
+    at = kept = 0
+    while at < len(value):
+        if value[at] != "\\":
+            plain += value[at].encode("utf-8", "surrogatepass")
+            at += 1
+            kept = kept if value[at - 1] == " " else len(plain)
             continue
-        out += char.encode()
-        if char != " ":
-            kept = len(out)
-        at += 1
-    return _decoded(out[:kept]), at, ""
+        escaped = value[at + 1 : at + 2]
+        if escaped and escaped in _ESCAPABLE:
+            plain += escaped.encode()
+            at += 2
+        else:
+            plain += _hex(value[at + 1 : at + 3])
+            at += 3
+        kept = len(plain)
+    # Trailing spaces belong to the value only where they are escaped.
+    return _text(bytes(plain[:kept]))
 
 
-def _escaped(text: str, at: int) -> tuple[bytes, int]:
-    """What a backslash stands for: the next character, or a byte in two hexadecimal digits."""
-    if at >= len(text):
-        raise InvalidName("spec.literalSubject: ends in a backslash")
-    if text[at] in ' ",;+#=<>\\':
-        return text[at].encode(), at + 1
+def _hex(digits: str) -> bytes:
+    if len(digits) < 2 or not re.fullmatch(r"([0-9a-fA-F]{2})+", digits):
+        raise InvalidName("a backslash or '#' in the name is not followed by what may follow it")
+    return bytes.fromhex(digits)
+
+
+def _hex_value(value: str) -> str:
+    """RFC 4514 section 2.4: ``#`` and the encoding of a string value."""
     try:
-        return bytes([int(text[at : at + 2], 16)]), at + 2
-    except ValueError as error:
-        raise InvalidName(f"spec.literalSubject: \\{text[at : at + 2]} is not an escape") from error
+        element = der.read(_hex(value[1:].rstrip(" ")))
+    except der.MalformedDER as error:
+        raise InvalidName(f"a '#' value of the name is malformed: {error}") from error
+    return _text(element.content)
 
 
-def _decoded(value: bytearray | bytes) -> str:
+def _text(octets: bytes) -> str:
     try:
-        text = bytes(value).decode()
+        return octets.decode()
     except UnicodeDecodeError as error:
-        raise InvalidName("spec.literalSubject: a value is not UTF-8") from error
-    if not text:
-        raise InvalidName("spec.literalSubject: an attribute has no value")
-    return text
+        raise InvalidName("a value of the name is not UTF-8") from error
 
 
-def _attribute(oid: ObjectIdentifier, value: str) -> x509.NameAttribute[str]:
-    """An attribute encoded as Go does: PrintableString where possible, else UTF8String (DC: IA5String by RFC 4519)."""
-    if not value:
-        raise InvalidName(f"spec.subject: an attribute of type {oid.dotted_string} is empty")
-    kind = _ASN1Type.PrintableString if _PRINTABLE.fullmatch(value) else _ASN1Type.UTF8String
-    if oid == NameOID.DOMAIN_COMPONENT:
-        kind = _ASN1Type.IA5String if value.isascii() else _ASN1Type.UTF8String
+def read_name(encoded: bytes) -> tuple[tuple[Attribute, ...], ...]:
+    """The parts of a name in DER, in its order; values that are no strings are left out. Raises InvalidName."""
+    try:
+        return tuple(
+            tuple(_read_attributes(der.read_all(_expect(rdn, der.SET))))
+            for rdn in der.read_members(encoded, der.SEQUENCE)
+        )
+    except ValueError as error:
+        raise InvalidName("the distinguished name is malformed") from error
+
+
+def _read_attributes(members: Iterable[der.Element]) -> Iterator[Attribute]:
+    for member in members:
+        oid, value = der.read_all(_expect(member, der.SEQUENCE))
+        encoding = _ENCODINGS.get(value.tag)
+        if encoding is not None:
+            yield Attribute(der.dotted(_expect(oid, der.OBJECT_ID)), value.content.decode(encoding))
+
+
+def _expect(element: der.Element, tag: int) -> bytes:
+    if element.tag != tag:
+        raise der.MalformedDER(f"expected a value with tag {tag:#04x}")
+    return element.content
+
+
+def subject_of(encoded: bytes) -> tuple[Subject, str]:
+    """A name in DER as the API's fields, and its common name; of several the last. Raises InvalidName."""
+    values: dict[str, list[str]] = {}
+    single = {COMMON_NAME: "", SERIAL_NUMBER: ""}
+    for attributes in read_name(encoded):
+        for attribute in attributes:
+            if attribute.oid in single:
+                single[attribute.oid] = attribute.value
+            elif attribute.oid in _FIELD_OF:
+                values.setdefault(_FIELD_OF[attribute.oid], []).append(attribute.value)
+    lists = {field.name: tuple(values.get(field.name, ())) for field in fields(Subject) if field.name in _LISTS}
+    return Subject(**lists, serial_number=single[SERIAL_NUMBER]), single[COMMON_NAME]
+
+
+def display_name(encoded: bytes) -> str:
+    """A name for people, in the order of RFC 4514: ``CN=a,O=b``. Raises InvalidName."""
+    parts = (
+        "+".join(f"{_SHORT.get(a.oid, a.oid)}={_escaped(a.value)}" for a in attributes)
+        for attributes in read_name(encoded)
+    )
+    return ",".join(reversed(list(parts)))
+
+
+def _escaped(value: str) -> str:
+    escaped = re.sub(r'([,+"\\<>;])', r"\\\1", value)
+    return "".join(char if char.isprintable() else "?" for char in escaped)
+
+
+def library_name(encoded: bytes) -> x509.Name:
+    """The name as the library's builders want it, byte for byte. Raises InvalidName."""
     with warnings.catch_warnings():
-        # Lengths are the API's business (admission), not the encoder's; country codes of other lengths exist.
+        # X.520's upper bounds (CN 64, C 2) are the API's business; the library only warns.
         warnings.simplefilter("ignore", UserWarning)
-        return x509.NameAttribute(oid, value, kind, _validate=False)
-
-
-def _text(attribute: x509.NameAttribute[str | bytes]) -> str:
-    value = attribute.value
-    return value if isinstance(value, str) else value.hex()
+        try:
+            name = x509.Name.from_bytes(encoded)
+            if name.public_bytes() == encoded:
+                return name
+        except ValueError as error:
+            raise InvalidName("the distinguished name is malformed") from error
+    raise InvalidName("the distinguished name has an unusual encoding")
 
 
 def csv_line(values: Iterable[str]) -> str:
-    """One record as Go's encoding/csv writes it, without the line end: how annotations list values."""
-    out = io.StringIO()
-    fields = list(values)
-    if not fields:
+    """The values joined by commas, quoted as in RFC 4180 where needed; empty for none."""
+    row = list(values)
+    if not row:
         return ""
-    csv.writer(out, lineterminator="").writerow(fields)
-    return out.getvalue()
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(row)
+    return line.getvalue()

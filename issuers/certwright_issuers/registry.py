@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from certwright_issuers import ca, selfsigned
 from certwright_issuers.contract import IssuerType
 
-ISSUER_TYPES: dict[str, IssuerType] = {type_.key: type_ for type_ in (selfsigned.TYPE, ca.TYPE)}
+ISSUER_TYPES: Final[Mapping[str, IssuerType]] = {row.key: row for row in (selfsigned.TYPE, ca.TYPE)}

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from certwright_issuers import extensions as ext
 from certwright_issuers.chain import encode
-from certwright_issuers.contract import (
-    Health,
-    Issued,
-    IssuerType,
-    Note,
-    RequestRejected,
-    Secrets,
-    SigningRequest,
-)
-from certwright_issuers.digest import spki_digest
+from certwright_issuers.contract import Health, Issued, IssuerType, Note, RequestRejected, Secrets, SigningRequest
+from certwright_issuers.csr import EMPTY_NAME
+from certwright_issuers.keys import spki_sha256
 from certwright_issuers.leaf import Signer, sign_leaf
 
-EMPTY_SUBJECT = Note(
+EMPTY_SUBJECT: Final = Note(
     "BadConfig",
-    "Certificate will be issued with an empty Issuer DN, which contravenes RFC 5280 and could break some strict clients",
+    "The request has no subject, so the certificate's issuer is empty too, which RFC 5280 section 4.1.2.4 forbids: "
+    "strict clients may refuse it. Set commonName or subject",
 )
 
 
@@ -37,30 +32,34 @@ class SelfSigned:
         return Health(ready=True, reason="IsReady", message="")
 
     async def sign(self, request: SigningRequest) -> Issued:
-        """Sign with ``request.private_key``."""
+        """Sign with ``request.private_key``, which must be the key of the CSR."""
         key = request.private_key
         if key is None:
+            raise RequestRejected("ErrorKeyMatch", "Error signing certificate: the request's private key is not known")
+        if spki_sha256(key) != spki_sha256(request.csr):
             raise RequestRejected(
-                "ErrorKeyMatch", "Error generating certificate: the request's private key is not known"
+                "ErrorKeyMatch", "Error signing certificate: the private key is not the one the CSR was signed with"
             )
-        if spki_digest(key.public_key()) != spki_digest(request.csr.public_key()):
-            raise RequestRejected(
-                "ErrorKeyMatch", "Error generating certificate: the private key does not match the CSR's public key"
-            )
-        certificate, notes = sign_leaf(request, Signer(key, crl_urls=self._crl_urls))  # type: ignore[arg-type]
+        try:
+            certificate, notes = sign_leaf(request, Signer(key, crl_urls=self._crl_urls))
+        except RequestRejected as error:
+            raise RequestRejected("ErrorSigning", error.message) from error
         pem = encode([certificate])
-        return Issued(pem, pem, notes if list(request.csr.subject) else (*notes, EMPTY_SUBJECT))
+        nameless = ext.split_certificate(certificate).subject == EMPTY_NAME
+        return Issued(pem, pem, (*notes, EMPTY_SUBJECT) if nameless else notes)
 
 
-def _build(config: Mapping[str, Any], secrets: Secrets) -> SelfSigned:
+def build(config: Mapping[str, Any], secrets: Secrets) -> SelfSigned:
+    """Needs no Secret, and can't fail."""
     del secrets
     return SelfSigned(tuple(config.get("crlDistributionPoints", ())))
 
 
-TYPE = IssuerType(
-    key="selfSigned",
-    build=_build,
-    secret_names=lambda _: frozenset(),
-    in_process=True,
-    needs_private_key=True,
+def _no_secrets(config: Mapping[str, Any]) -> frozenset[str]:
+    del config
+    return frozenset()
+
+
+TYPE: Final = IssuerType(
+    key="selfSigned", build=build, secret_names=_no_secrets, in_process=True, needs_private_key=True
 )

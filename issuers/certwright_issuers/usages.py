@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from cryptography import x509
-from cryptography.x509.oid import ObjectIdentifier
+from certwright_issuers import der
 
-#: What an empty list of usages means (API contract section 5.3).
-DEFAULT_USAGES = ("digital signature", "key encipherment")
+#: What an empty list of usages means (cert-manager API contract).
+DEFAULT_USAGES: Final = ("digital signature", "key encipherment")
 
-#: Word -> bit of the KeyUsage extension, by position (RFC 5280 section 4.2.1.3). Two words may share a bit.
-KEY_USAGE_BITS = {
+#: Word -> bit of the KeyUsage extension, by position (RFC 5280 section 4.2.1.3). Two words share bit 0.
+KEY_USAGE_BITS: Final = {
     "signing": 0,
     "digital signature": 0,
     "content commitment": 1,
@@ -25,7 +25,7 @@ KEY_USAGE_BITS = {
     "decipher only": 8,
 }
 #: Word -> purpose of the ExtendedKeyUsage extension (RFC 5280 section 4.2.1.12 and the registries of its vendors).
-EXTENDED_USAGES = {
+EXTENDED_USAGES: Final = {
     "any": "2.5.29.37.0",
     "server auth": "1.3.6.1.5.5.7.3.1",
     "client auth": "1.3.6.1.5.5.7.3.2",
@@ -40,8 +40,9 @@ EXTENDED_USAGES = {
     "microsoft sgc": "1.3.6.1.4.1.311.10.3.3",
     "netscape sgc": "2.16.840.1.113730.4.1",
 }
-KEY_USAGE_OID = ObjectIdentifier("2.5.29.15")
-BIT_NAMES = {bit: word for word, bit in reversed(KEY_USAGE_BITS.items()) if word != "signing"}
+CERT_SIGN: Final = KEY_USAGE_BITS["cert sign"]
+_BIT_WORDS: Final = {bit: word for word, bit in KEY_USAGE_BITS.items() if word != "signing"}
+_PURPOSE_WORDS: Final = {oid: word for word, oid in EXTENDED_USAGES.items() if word != "s/mime"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +54,49 @@ class UsageSet:
 
 
 def usage_set(words: Iterable[str], *, is_ca: bool) -> UsageSet:
-    """What ``words`` stand for; a CA may also sign certificates. Raises ValueError for an unknown word."""
-    bits = {5} if is_ca else set[int]()
+    """What ``words`` stand for, an empty list for the default; a CA may also sign certificates.
+
+    Raises ValueError for an unknown word.
+    """
+    bits = {CERT_SIGN} if is_ca else set[int]()
     purposes: list[str] = []
     for word in tuple(words) or DEFAULT_USAGES:
         if word in KEY_USAGE_BITS:
             bits.add(KEY_USAGE_BITS[word])
-        elif word not in EXTENDED_USAGES:
-            raise ValueError(f"spec.usages: {word!r} is not a known usage")
-        elif EXTENDED_USAGES[word] not in purposes:
+        elif word in EXTENDED_USAGES:
             purposes.append(EXTENDED_USAGES[word])
-    return UsageSet(frozenset(bits), tuple(purposes))
-
-
-def key_usage_extension(bits: frozenset[int]) -> x509.UnrecognizedExtension:
-    """KeyUsage as raw DER: encipherOnly without keyAgreement is odd but has always been accepted by this API."""
-    highest = max(bits)
-    content = bytearray(2 if highest > 7 else 1)
-    for bit in bits:
-        content[bit // 8] |= 0x80 >> (bit % 8)
-    unused = 7 - highest % 8
-    return x509.UnrecognizedExtension(KEY_USAGE_OID, bytes([0x03, len(content) + 1, unused, *content]))
-
-
-def key_usage_bits(der: bytes) -> frozenset[int]:
-    """The bits of a KeyUsage extension's DER; ValueError if it is not a BIT STRING of at most 16 bits."""
-    if len(der) not in {4, 5} or der[0] != 0x03 or der[1] != len(der) - 2 or der[2] > 7:
-        raise ValueError("the KeyUsage extension is malformed")
-    return frozenset(8 * index + bit for index, byte in enumerate(der[3:]) for bit in range(8) if byte & (0x80 >> bit))
+        else:
+            raise ValueError(f"spec.usages: {word!r} is not a known usage")
+    return UsageSet(frozenset(bits), tuple(dict.fromkeys(purposes)))
 
 
 def bit_words(bits: Iterable[int]) -> str:
-    """Bits for people."""
-    return ", ".join(BIT_NAMES.get(bit, f"bit {bit}") for bit in sorted(bits)) or "none"
+    """Bits of KeyUsage for people."""
+    return ", ".join(_BIT_WORDS.get(bit, f"bit {bit}") for bit in sorted(bits)) or "none"
+
+
+def purpose_words(purposes: Iterable[str]) -> str:
+    """Purposes for people."""
+    return ", ".join(_PURPOSE_WORDS.get(oid, oid) for oid in purposes) or "none"
+
+
+def key_usage_der(bits: frozenset[int]) -> bytes:
+    """The KeyUsage extension's value; at least one bit.
+
+    Made here because the library refuses encipherOnly without keyAgreement, which this API has always allowed.
+    """
+    highest = max(bits)
+    octets = bytearray(highest // 8 + 1)
+    for bit in bits:
+        octets[bit // 8] |= 0x80 >> bit % 8
+    return der.tlv(der.BIT_STRING, bytes([7 - highest % 8]), bytes(octets))
+
+
+def read_key_usage(encoded: bytes) -> frozenset[int]:
+    """The bits of a KeyUsage extension's value. Raises ValueError if it is not a BIT STRING of at most 16 bits."""
+    content = der.read_one(encoded, der.BIT_STRING).content
+    if not 1 <= len(content) <= 3 or content[0] > 7:
+        raise der.MalformedDER("the KeyUsage extension is malformed")
+    return frozenset(
+        8 * index + bit for index, octet in enumerate(content[1:]) for bit in range(8) if octet & 0x80 >> bit
+    )

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from certwright.api.meta import Condition, Doc, IssuerRef, Model, ObjectMeta, SecretKeySelector
+from certwright.api.keystores import Keystores
+from certwright.api.meta import (
+    CONDITION_LIST,
+    SPEC_PRESENT,
+    Condition,
+    Doc,
+    IssuerRef,
+    Model,
+    ObjectMeta,
+    Rule,
+)
 
 KEY_USAGES = (
     "signing",
@@ -35,8 +45,19 @@ KEY_USAGES = (
     "netscape sgc",
 )
 
+#: A superset of Go's durations that keeps the estimated cost of the rules below the API server's limit (10 million).
+_DURATION = r"'^[-+]?([0-9.]+(h|m|s|[mnuµμ]s))+$'"
+_SUBDOMAIN = "'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"
 
-class AdditionalOutputFormat(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+
+def _at_least(name: str, shortest: str) -> Rule:
+    return Rule(
+        f"self.matches({_DURATION}) && duration(self) >= duration('{shortest}')",
+        f"{name} must be written like 2160h or 1h30m, and be at least {shortest}",
+    )
+
+
+class AdditionalOutputFormat(Model, frozen=True, kw_only=True):
     """spec.additionalOutputFormats[]."""
 
     type: Annotated[
@@ -49,47 +70,7 @@ class AdditionalOutputFormat(Model, frozen=True, kw_only=True, gc=False, omit_de
     ] = ""
 
 
-class JKSKeystore(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
-    """spec.keystores.jks."""
-
-    alias: Annotated[str, Doc("Alias of the key entry; `certificate` when empty.")] = ""
-    create: Annotated[
-        bool, Doc("Whether to write `keystore.jks`, and `truststore.jks` when the CA is known.", required=True)
-    ] = False
-    password: Annotated[str, Doc("The password itself. Exactly one of password and passwordSecretRef is set.")] = ""
-    password_secret_ref: Annotated[
-        SecretKeySelector | None, Doc("A Secret in the same namespace with the password.")
-    ] = None
-
-
-class PKCS12Keystore(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
-    """spec.keystores.pkcs12."""
-
-    create: Annotated[
-        bool, Doc("Whether to write `keystore.p12`, and `truststore.p12` when the CA is known.", required=True)
-    ] = False
-    password: Annotated[str, Doc("The password itself. Exactly one of password and passwordSecretRef is set.")] = ""
-    password_secret_ref: Annotated[
-        SecretKeySelector | None, Doc("A Secret in the same namespace with the password.")
-    ] = None
-    profile: Annotated[
-        str,
-        Doc(
-            "Which algorithms encrypt the store. LegacyRC2 (the default) is read by everything and protects little; "
-            "Modern2023 suits any Java or OpenSSL of this decade; Modern2026 needs OpenSSL 3.4 or Java 26.",
-            schema={"enum": ["LegacyRC2", "LegacyDES", "Modern2023", "Modern2026"]},
-        ),
-    ] = ""
-
-
-class Keystores(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
-    """spec.keystores."""
-
-    jks: Annotated[JKSKeystore | None, Doc("Java keystore.")] = None
-    pkcs12: Annotated[PKCS12Keystore | None, Doc("PKCS#12 keystore.")] = None
-
-
-class NameConstraintItem(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class NameConstraintItem(Model, frozen=True, kw_only=True):
     """spec.nameConstraints.permitted and .excluded."""
 
     dns_domains: Annotated[tuple[str, ...], Doc("DNS domains with all their subdomains.")] = ()
@@ -98,7 +79,7 @@ class NameConstraintItem(Model, frozen=True, kw_only=True, gc=False, omit_defaul
     uri_domains: Annotated[tuple[str, ...], Doc("Domains of URIs.")] = ()
 
 
-class NameConstraints(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class NameConstraints(Model, frozen=True, kw_only=True):
     """spec.nameConstraints."""
 
     critical: Annotated[
@@ -111,8 +92,16 @@ class NameConstraints(Model, frozen=True, kw_only=True, gc=False, omit_defaults=
         NameConstraintItem | None, Doc("Names that may occur below this CA; none of a kind means all of it.")
     ] = None
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.permitted) || has(self.excluded)",
+            "nameConstraints needs permitted or excluded",
+            reason="FieldValueRequired",
+        ),
+    )
 
-class OtherName(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+
+class OtherName(Model, frozen=True, kw_only=True):
     """spec.otherNames[]."""
 
     oid: Annotated[
@@ -121,7 +110,7 @@ class OtherName(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
     utf8_value: Annotated[str, Doc("Value, encoded as a UTF8String.")] = msgspec.field(default="", name="utf8Value")
 
 
-class PrivateKey(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class PrivateKey(Model, frozen=True, kw_only=True):
     """spec.privateKey."""
 
     algorithm: Annotated[str, Doc("RSA when empty.", schema={"enum": ["RSA", "ECDSA", "Ed25519"]})] = ""
@@ -144,8 +133,22 @@ class PrivateKey(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True,
         Doc("Bits. RSA: 2048 (default) to 8192. ECDSA: 256 (default), 384 or 521. Ed25519: ignored."),
     ] = None
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.?algorithm.orValue('RSA') != 'RSA' || self.?size.orValue(0) == 0"
+            " || (self.size >= 2048 && self.size <= 8192)",
+            "privateKey.size must be 2048 to 8192 for RSA",
+            ".size",
+        ),
+        Rule(
+            "self.?algorithm.orValue('') != 'ECDSA' || self.?size.orValue(0) in [0, 256, 384, 521]",
+            "privateKey.size must be 256, 384 or 521 for ECDSA",
+            ".size",
+        ),
+    )
 
-class RenewalWindow(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+
+class RenewalWindow(Model, frozen=True, kw_only=True):
     """spec.renewal.windows[]."""
 
     cron: Annotated[
@@ -165,7 +168,7 @@ class RenewalWindow(Model, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     ] = ""
 
 
-class CertificateRenewal(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateRenewal(Model, frozen=True, kw_only=True):
     """spec.renewal."""
 
     policy: Annotated[
@@ -177,19 +180,29 @@ class CertificateRenewal(Model, frozen=True, kw_only=True, gc=False, omit_defaul
     ] = ""
     windows: Annotated[tuple[RenewalWindow, ...], Doc("Maintenance windows that renewals are moved into.")] = ()
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.policy)", "renewal.policy must be RenewBefore or Disabled", ".policy", "FieldValueRequired"),
+        Rule(
+            "self.?policy.orValue('') != 'Disabled' || self.?windows.orValue([]).size() == 0",
+            "renewal.windows cannot be used when renewal.policy is Disabled",
+            ".windows",
+            "FieldValueForbidden",
+        ),
+    )
 
-class SecretTemplate(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+
+class SecretTemplate(Model, frozen=True, kw_only=True):
     """spec.secretTemplate."""
 
     annotations: Annotated[
         dict[str, str], Doc("Annotations for the Secret; those that are removed here go from it, too.")
-    ] = msgspec.field(default_factory=dict)
+    ] = msgspec.field(default={})
     labels: Annotated[dict[str, str], Doc("Labels for the Secret; those that are removed here go from it, too.")] = (
-        msgspec.field(default_factory=dict)
+        msgspec.field(default={})
     )
 
 
-class X509Subject(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class X509Subject(Model, frozen=True, kw_only=True):
     """spec.subject."""
 
     countries: Annotated[tuple[str, ...], Doc("C: two-letter codes.")] = ()
@@ -202,18 +215,49 @@ class X509Subject(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True
     street_addresses: Annotated[tuple[str, ...], Doc("STREET.")] = ()
 
 
-class CertificateSpec(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+#: The fields of subject that are lists.
+_SUBJECT_LISTS = tuple(
+    field.encode_name for field in msgspec.structs.fields(X509Subject) if field.name != "serial_number"
+)
+
+
+class CertificateSpec(Model, frozen=True, kw_only=True):
     """What is wanted."""
 
     additional_output_formats: Annotated[
-        tuple[AdditionalOutputFormat, ...], Doc("Further encodings kept in the same Secret.")
+        tuple[AdditionalOutputFormat, ...],
+        Doc(
+            "Further encodings kept in the same Secret, each at most once.",
+            rules=(
+                # There are two types, so that nothing longer can be free of repetition.
+                Rule(
+                    "self.size() < 2 || (self.size() == 2 && self[0].type != self[1].type)",
+                    "additionalOutputFormats must not repeat a type",
+                    reason="FieldValueDuplicate",
+                ),
+            ),
+        ),
     ] = ()
     common_name: Annotated[
-        str, Doc("Common name of the subject, at most 64 bytes. Verifiers look at dnsNames, not here.")
+        str,
+        Doc(
+            "Common name of the subject, at most 64 bytes. Verifiers look at dnsNames, not here.",
+            # RFC 5280 appendix A, ub-common-name.
+            rules=(
+                Rule(
+                    "bytes(self).size() <= 64",
+                    "commonName must be at most 64 bytes",
+                ),
+            ),
+        ),
     ] = ""
     dns_names: Annotated[tuple[str, ...], Doc("DNS names the certificate is valid for; `*.` begins a wildcard.")] = ()
     duration: Annotated[
-        str, Doc("Lifetime asked for, at least 1h; 2160h (90 days) when empty. Issuers may shorten it.")
+        str,
+        Doc(
+            "Lifetime asked for as a Go duration, at least 1h; 2160h (90 days) when absent. Issuers may shorten it.",
+            rules=(_at_least("duration", "1h"),),
+        ),
     ] = ""
     email_addresses: Annotated[tuple[str, ...], Doc("Bare e-mail addresses the certificate is valid for.")] = ()
     encode_usages_in_request: Annotated[
@@ -232,21 +276,43 @@ class CertificateSpec(Model, frozen=True, kw_only=True, gc=False, omit_defaults=
     other_names: Annotated[tuple[OtherName, ...] | None, Doc("Subject alternative names of other types.")] = None
     private_key: Annotated[PrivateKey | None, Doc("How private keys are made and stored.")] = None
     renew_before: Annotated[
-        str, Doc("Renew this long before expiry, at least 5m; a third of the lifetime when empty.")
+        str,
+        Doc(
+            "Renew this long before expiry, at least 5m and less than duration; a third of the lifetime when absent, or "
+            "when the issuer made the lifetime shorter than this.",
+            rules=(_at_least("renewBefore", "5m"),),
+        ),
     ] = ""
     renew_before_percentage: Annotated[
         int | None,
-        Doc("Renew when this percentage of the lifetime remains. Excludes renewBefore.", schema={"format": "int32"}),
+        Doc(
+            "Renew when this percentage of the certificate's lifetime remains, 1 to 99: 25 renews a certificate of 8 days "
+            "2 days before it expires. Excludes renewBefore.",
+            schema={"format": "int32"},
+        ),
     ] = None
     renewal: Annotated[CertificateRenewal | None, Doc("Whether and in which windows renewals happen.")] = None
     revision_history_limit: Annotated[
-        int | None, Doc("How many issued CertificateRequests are kept; 1 when absent.", schema={"format": "int32"})
+        int | None,
+        Doc(
+            "How many issued CertificateRequests are kept, at least 1; 1 when absent.",
+            schema={"format": "int32"},
+            rules=(Rule("self >= 1", "revisionHistoryLimit must be at least 1"),),
+        ),
     ] = None
     secret_name: Annotated[
         str,
         Doc(
-            "Secret that receives key and certificate; created when missing, kept when this object is deleted.",
+            "Secret of the same namespace that receives `tls.key`, `tls.crt` and, where the issuer gives its CA, `ca.crt`. "
+            "It is created when missing, and kept when this object is deleted.",
             required=True,
+            rules=(
+                Rule(
+                    f"self.size() <= 253 && self.matches({_SUBDOMAIN})",
+                    "secretName must be the name of a Secret: at most 253 of a-z, 0-9, - and ., and a letter or digit at "
+                    "each end",
+                ),
+            ),
         ),
     ] = ""
     secret_template: Annotated[SecretTemplate | None, Doc("Labels and annotations for the Secret.")] = None
@@ -277,15 +343,76 @@ class CertificateSpec(Model, frozen=True, kw_only=True, gc=False, omit_defaults=
         ),
     ] = ()
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.?commonName.orValue('') != '' || self.?dnsNames.orValue([]).size() > 0"
+            " || self.?uris.orValue([]).size() > 0 || self.?emailAddresses.orValue([]).size() > 0"
+            " || self.?ipAddresses.orValue([]).size() > 0 || self.?otherNames.orValue([]).size() > 0"
+            " || (has(self.literalSubject) && self.literalSubject.matches('(^|[,+;]) *CN *='))",
+            "at least one of commonName (or CN in literalSubject), dnsNames, uris, emailAddresses, ipAddresses and "
+            "otherNames must be set",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            "self.?literalSubject.orValue('') == '' || self.?commonName.orValue('') == ''",
+            "commonName cannot be used with literalSubject: write CN in literalSubject",
+            ".commonName",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "self.?literalSubject.orValue('') == '' || (self.?subject.?serialNumber.orValue('') == '' && "
+            + " && ".join(f"self.?subject.?{name}.orValue([]).size() == 0" for name in _SUBJECT_LISTS)
+            + ")",
+            "subject cannot be used with literalSubject: write all of it in literalSubject",
+            ".subject",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "!(has(self.renewBefore) && has(self.renewBeforePercentage))",
+            "renewBefore and renewBeforePercentage exclude each other",
+            ".renewBeforePercentage",
+        ),
+        Rule(
+            f"!has(self.renewBefore) || !self.renewBefore.matches({_DURATION})"
+            " || (has(self.duration)"
+            f" ? !self.duration.matches({_DURATION}) || duration(self.renewBefore) < duration(self.duration)"
+            " : duration(self.renewBefore) < duration('2160h'))",
+            "renewBefore must be less than duration (2160h when absent)",
+            ".renewBefore",
+        ),
+        # As in cert-manager, a percentage is only looked at next to a duration, and it is the complement, the time before
+        # the renewal, that must last 5 minutes.
+        Rule(
+            f"!has(self.renewBeforePercentage) || !has(self.duration) || !self.duration.matches({_DURATION})"
+            " || (self.renewBeforePercentage > 0"
+            " && duration(self.duration).getSeconds() * (100 - self.renewBeforePercentage) >= 30000)",
+            "renewBeforePercentage must be 1 to 99, and the certificate must be at least 5m old at its renewal",
+            ".renewBeforePercentage",
+        ),
+        Rule(
+            "!has(self.signatureAlgorithm) || {'RSA': self.signatureAlgorithm.endsWith('WithRSA'),"
+            " 'ECDSA': self.signatureAlgorithm.startsWith('ECDSAWith'),"
+            " 'Ed25519': self.signatureAlgorithm == 'PureEd25519'}[self.?privateKey.?algorithm.orValue('RSA')]",
+            "signatureAlgorithm does not suit privateKey.algorithm (RSA when absent)",
+            ".signatureAlgorithm",
+        ),
+        Rule(
+            "!has(self.nameConstraints) || self.?isCA.orValue(false)",
+            "nameConstraints can only be used when isCA is true",
+            ".nameConstraints",
+            "FieldValueForbidden",
+        ),
+    )
 
-class ARIWindow(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+
+class ARIWindow(Model, frozen=True, kw_only=True):
     """status.acme.ari.suggestedWindow."""
 
     end: Annotated[datetime | None, Doc("End of the window.", required=True)] = None
     start: Annotated[datetime | None, Doc("Begin of the window.", required=True)] = None
 
 
-class ARIStatus(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class ARIStatus(Model, frozen=True, kw_only=True):
     """status.acme.ari."""
 
     explanation_url: Annotated[str, Doc("Page of the CA that says why the window was chosen.")] = msgspec.field(
@@ -297,18 +424,21 @@ class ARIStatus(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
     suggested_window: Annotated[ARIWindow | None, Doc("When the CA suggests to renew.")] = None
 
 
-class CertificateACMEStatus(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateACMEStatus(Model, frozen=True, kw_only=True):
     """status.acme."""
 
     ari: Annotated[ARIStatus | None, Doc("Renewal information of the CA (RFC 9773).")] = None
 
 
-class CertificateStatus(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateStatus(Model, frozen=True, kw_only=True):
     """What is."""
 
     acme: Annotated[CertificateACMEStatus | None, Doc("What an ACME CA has said.")] = None
     conditions: Annotated[
-        tuple[Condition, ...], Doc("Ready: the Secret holds what the spec asks for. Issuing: an issuance is under way.")
+        tuple[Condition, ...],
+        Doc(
+            "Ready: the Secret holds what the spec asks for. Issuing: an issuance is under way.", schema=CONDITION_LIST
+        ),
     ] = ()
     failed_issuance_attempts: Annotated[
         int | None, Doc("Failed issuances since the last success; the pause doubles with each.")
@@ -321,9 +451,11 @@ class CertificateStatus(Model, frozen=True, kw_only=True, gc=False, omit_default
     revision: Annotated[int | None, Doc("How often this Certificate has been issued.")] = None
 
 
-class Certificate(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class Certificate(Model, frozen=True, kw_only=True):
     """A certificate to be kept valid in a Secret."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: Annotated[CertificateSpec, Doc("What is wanted.")] = msgspec.field(default_factory=CertificateSpec)
     status: Annotated[CertificateStatus, Doc("What is.")] = msgspec.field(default_factory=CertificateStatus)
+
+    RULES: ClassVar[tuple[Rule, ...]] = (SPEC_PRESENT,)

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from certwright.api.certificate import KEY_USAGES
-from certwright.api.meta import Condition, Doc, IssuerRef, Model, ObjectMeta
+from certwright.api.meta import (
+    CONDITION_LIST,
+    SPEC_PRESENT,
+    Condition,
+    Doc,
+    IssuerRef,
+    Model,
+    ObjectMeta,
+    Rule,
+    immutable,
+)
 
 
-class CertificateRequestSpec(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateRequestSpec(Model, frozen=True, kw_only=True):
     """What is to be signed. Immutable."""
 
     duration: Annotated[str, Doc("Lifetime asked for; 2160h (90 days) when empty.")] = ""
     extra: Annotated[
         dict[str, tuple[str, ...]],
         Doc("Further attributes of the requester. Set by the API server, not by the client."),
-    ] = msgspec.field(default_factory=dict)
+    ] = msgspec.field(default={})
     groups: Annotated[tuple[str, ...], Doc("Groups of the requester. Set by the API server, not by the client.")] = ()
     is_ca: Annotated[
         bool | None, Doc("Ask for a CA certificate. Must agree with the CSR if that says something about it.")
     ] = msgspec.field(default=None, name="isCA")
     issuer_ref: Annotated[IssuerRef, Doc("Who is to sign.", required=True)] = msgspec.field(default_factory=IssuerRef)
-    request: Annotated[bytes, Doc("The PEM-encoded PKCS#10 certificate signing request.", required=True)] = b""
+    request: Annotated[
+        bytes,
+        Doc(
+            "The PEM-encoded PKCS#10 certificate signing request.",
+            required=True,
+            rules=(Rule("self.size() > 0", "request must not be empty", reason="FieldValueRequired"),),
+        ),
+    ] = b""
     uid: Annotated[str, Doc("UID of the requester. Set by the API server, not by the client.")] = ""
     usages: Annotated[
         tuple[str, ...],
@@ -36,7 +53,7 @@ class CertificateRequestSpec(Model, frozen=True, kw_only=True, gc=False, omit_de
     username: Annotated[str, Doc("Name of the requester. Set by the API server, not by the client.")] = ""
 
 
-class CertificateRequestStatus(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateRequestStatus(Model, frozen=True, kw_only=True):
     """What became of it."""
 
     ca: Annotated[bytes, Doc("PEM of the CA, as far as the issuer knows it.")] = b""
@@ -44,19 +61,24 @@ class CertificateRequestStatus(Model, frozen=True, kw_only=True, gc=False, omit_
     conditions: Annotated[
         tuple[Condition, ...],
         Doc(
-            "Approved or Denied: may it be signed. Ready: was it, with reason Pending, Issued, Failed or Denied. InvalidRequest: it never can be."
+            "Approved or Denied: whether it may be signed. Ready: whether it was, with reason Pending, Issued, Failed or "
+            "Denied. InvalidRequest: it never can be.",
+            schema=CONDITION_LIST,
+            without=("observedGeneration",),
         ),
     ] = ()
     failure_time: Annotated[datetime | None, Doc("When it failed or was denied.")] = None
 
 
-class CertificateRequest(Model, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+class CertificateRequest(Model, frozen=True, kw_only=True):
     """A request for one signature, which another party may have to approve."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
-    spec: Annotated[CertificateRequestSpec, Doc("What is to be signed. Immutable.")] = msgspec.field(
-        default_factory=CertificateRequestSpec
+    spec: Annotated[CertificateRequestSpec, Doc("What is to be signed. Immutable.", rules=(immutable("spec"),))] = (
+        msgspec.field(default_factory=CertificateRequestSpec)
     )
     status: Annotated[CertificateRequestStatus, Doc("What became of it.")] = msgspec.field(
         default_factory=CertificateRequestStatus
     )
+
+    RULES: ClassVar[tuple[Rule, ...]] = (SPEC_PRESENT,)

@@ -15,7 +15,7 @@ _UNITS = {
     "m": 60.0,
     "h": 3600.0,
 }
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 #: Go's time.Duration is 64 bits of nanoseconds.
 LIMIT = timedelta(microseconds=2**63 // 1000)
 
