@@ -125,6 +125,10 @@ async def apply_secret(
     written = await context.kube.apply(path, body, Secret, field_manager=SECRET_FIELD_MANAGER)
     facts = facts_of(written)
     context.store.put_secret(where, facts)
+    # The watch will tell us nothing new about it, but an issuer may sign with what we have just written.
+    for user in context.store.secret_users(where):
+        if user.kind != "Certificate":
+            context.queue.add(user)
     return facts
 
 
