@@ -34,9 +34,9 @@ WAITING = ". Waiting: "
 
 async def advance(context: Context, view: View, why: Violation) -> View:
     """Take the issuance as far as it goes now; the view afterwards. Raises what the steps raise."""
-    next_key = await obtain_next_key(context, view)
     if not view.issuing:
         context.reporter.normal(about_certificate(view.certificate), "Issuing", why.message)
+    next_key = await obtain_next_key(context, view)
     view = await _show(context, view, Violation(why.reason, why.message.partition(WAITING)[0]), next_key)
     request = await _request(context, view, next_key)
     name = request.metadata.name
