@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from devcluster.cluster import Cluster
@@ -41,7 +41,7 @@ def install(cluster: Cluster) -> None:
 
 
 @contextlib.contextmanager
-def operator(cluster: Cluster) -> Iterator[None]:
+def operator(cluster: Cluster) -> Generator[None]:
     """certwright, with the rights of deploy/rbac.yaml and no others."""
     say("Starting certwright as the service account cert-manager/certwright")
     access = cluster.service_account_kubeconfig("cert-manager", "certwright")

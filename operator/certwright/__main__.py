@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, Protocol
 
 import uvloop
 
@@ -33,6 +34,14 @@ logger = logging.getLogger(__name__)
 APPROVER = "certificaterequests-approver"
 
 
+class Options(Protocol):
+    """A group of options of argparse, whose own type is private."""
+
+    def add_argument(self, *names: str, **properties: Any) -> argparse.Action:
+        """Add an option."""
+        ...
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and options."""
     root = argparse.ArgumentParser(prog="certwright", description="A certificate operator for Kubernetes.")
@@ -51,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _cluster_options(group: argparse._ArgumentGroup) -> None:
+def _cluster_options(group: Options) -> None:
     defaults = Settings()
     group.add_argument("--kubeconfig", help="path; else the pod's service account, else $KUBECONFIG or ~/.kube/config")
     group.add_argument("--context", help="context of the kubeconfig; else its current one")
@@ -66,7 +75,7 @@ def _cluster_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _lease_options(group: argparse._ArgumentGroup) -> None:
+def _lease_options(group: Options) -> None:
     lease = LeaseSettings()
     group.add_argument(
         "--leader-elect",
@@ -91,7 +100,7 @@ def _lease_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _issuance_options(group: argparse._ArgumentGroup) -> None:
+def _issuance_options(group: Options) -> None:
     issuance = IssuanceSettings()
     group.add_argument(
         "--controllers", type=_words, default=("*",), help=f"list; -{APPROVER} switches the built-in approver off"
@@ -133,7 +142,7 @@ def _issuance_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _observation_options(group: argparse._ArgumentGroup) -> None:
+def _observation_options(group: Options) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
     group.add_argument(

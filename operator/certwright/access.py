@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import kopf
 from kubernetes import client as kubernetes_client
 from kubernetes import config as _kubernetes_config
 
 from certwright import __version__
-
-#: Kopf reads credentials once unless told that they expire; projected tokens are replaced well within their hour.
-KOPF_CREDENTIALS_LIFETIME = timedelta(minutes=10)
-
 
 #: The package has no types.
 kubernetes_config: Any = _kubernetes_config
@@ -63,21 +57,6 @@ class Access:
         if self.configuration.cert_file:
             context.load_cert_chain(self.configuration.cert_file, self.configuration.key_file)
         return context
-
-    def for_kopf(self) -> kopf.ConnectionInfo:
-        """The same access as Kopf wants it."""
-        scheme, _, token = (self.authorization() or "").rpartition(" ")
-        return kopf.ConnectionInfo(
-            server=self.server,
-            ca_path=self.configuration.ssl_ca_cert,
-            insecure=not self.configuration.verify_ssl,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=self.configuration.cert_file,
-            private_key_path=self.configuration.key_file,
-            default_namespace="default",
-            expiration=datetime.now(UTC) + KOPF_CREDENTIALS_LIFETIME,
-        )
 
     def blocking_client(self) -> Any:
         """A ``kubernetes.client.ApiClient`` for the Lease thread."""

@@ -98,11 +98,11 @@ class LeaseThread(threading.Thread):
             try:
                 self._observe(self._read())
             except kubernetes_client.ApiException as error:
-                if error.status != 404:
+                if _status(error) != 404:
                     raise
                 self._create()
                 return self._settings.renew_interval
-        spec = self._lease.spec
+        spec: Any = cast("Any", self._lease).spec
         free_at = self._seen_at + float(spec.lease_duration_seconds or self._settings.duration)
         if not spec.holder_identity or spec.holder_identity == self.identity or clock() >= free_at:
             self._take()
@@ -200,5 +200,10 @@ class LeaseThread(threading.Thread):
 
 def _brief(error: Exception) -> str:
     if isinstance(error, kubernetes_client.ApiException):
-        return f"HTTP {error.status} {error.reason}"
+        return f"HTTP {_status(error)} {cast('Any', error).reason}"
     return str(error) or type(error).__name__
+
+
+def _status(error: kubernetes_client.ApiException) -> int:
+    """The HTTP status; the package has no types."""
+    return int(cast("Any", error).status or 0)

@@ -62,6 +62,16 @@ class _Partial(msgspec.Struct, gc=False):
     metadata: ObjectMeta
 
 
+class _ServedResource(msgspec.Struct):
+    name: str
+
+
+class _ResourceList(msgspec.Struct):
+    """Discovery of one group and version."""
+
+    resources: tuple[_ServedResource, ...] = ()
+
+
 class Runtime:
     """One operator process."""
 
@@ -171,10 +181,10 @@ class Runtime:
         wanted = {resource.plural for resource, _ in self._kinds()}
         while True:
             try:
-                answer = await kube.get("/apis/cert-manager.io/v1", dict)
+                served = await kube.get("/apis/cert-manager.io/v1", _ResourceList)
             except NotFound:
-                answer = {}
-            missing = wanted - {entry["name"] for entry in answer.get("resources", ())}
+                served = _ResourceList()
+            missing = wanted - {resource.name for resource in served.resources}
             if not missing:
                 return
             logger.warning("CRDs are not installed: %s.cert-manager.io; apply crds/", ", ".join(sorted(missing)))

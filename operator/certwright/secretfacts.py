@@ -28,7 +28,7 @@ class ManagedFields(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     manager: str = ""
     operation: str = ""
     subresource: str = ""
-    fields_v1: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+    fields_v1: dict[str, Any] = msgspec.field(default_factory=dict[str, Any], name="fieldsV1")
 
 
 class SecretMeta(ObjectMeta, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -41,7 +41,7 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A core/v1 Secret. ``data`` is decoded from base64."""
 
     metadata: SecretMeta
-    data: dict[str, bytes] = msgspec.field(default_factory=dict)
+    data: dict[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
     type: str = ""
     immutable: bool = False
 

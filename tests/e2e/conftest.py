@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from devcluster import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,7 +50,7 @@ class Kubectl:
         found: dict[str, Any] | None = yaml.safe_load(result.stdout)
         return found
 
-    def list(self, kind: str, *args: str) -> list[dict[str, Any]]:
+    def all(self, kind: str, *args: str) -> list[dict[str, Any]]:
         """All objects of a kind."""
         items: list[dict[str, Any]] = yaml.safe_load(self("get", kind, "-o", "yaml", *args).stdout)["items"]
         return items
@@ -72,7 +73,7 @@ class Kubectl:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Events about an object, oldest first."""
-        found = self.list("events", "--field-selector", f"involvedObject.name={name}")
+        found = self.all("events", "--field-selector", f"involvedObject.name={name}")
         return sorted(found, key=lambda e: (e["firstTimestamp"], e["metadata"]["creationTimestamp"]))
 
     def wait_event(self, name: str, reason: str, seconds: float = 10) -> dict[str, Any]:

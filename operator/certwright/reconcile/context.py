@@ -42,7 +42,7 @@ class Context:
     #: Wall clock, UTC, aware.
     now: Callable[[], datetime]
     #: Issuances by in-process issuers that have begun, by Certificate.
-    staged: dict[Key, Staged] = field(default_factory=dict)
+    staged: dict[Key, Staged] = field(default_factory=dict[Key, Staged])
 
     async def secret_facts(self, where: NamespacedName) -> SecretFacts | None:
         """What is known of a Secret, read if it has to be."""
