@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from devcluster.cluster import Cluster, remove, state_root
+from devcluster import state
+from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
 
 
@@ -18,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
-        "up": "start a cluster in the background (a leftover of the same name is removed)",
+        "up": "start a cluster in the background (what is left of a dead one of that name is removed)",
         "down": "stop it and remove its data",
         "status": "list clusters and their processes",
         "kubeconfig": "print the path of the administrator's kubeconfig",
@@ -53,19 +54,22 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    print("stopped" if remove(options.name) else "was not running")
+    print("stopped" if state.remove(options.name) else "was not running")
     return 0
 
 
 def _status(_: argparse.Namespace) -> int:
-    for folder in sorted(state_root().glob("*")):
-        try:
-            cluster = Cluster.attach(folder.name)
-        except DevclusterError:
-            print(f"{folder.name}: not running; `up` or `down` removes what is left")
-        else:
-            processes = ", ".join(f"{name} {cluster.pid(name)}" for name in ("etcd", "kube-apiserver"))
-            print(f"{folder.name}: running ({processes}), KUBECONFIG={cluster.kubeconfig}")
+    names = state.names()
+    for name in names:
+        files = state.files_of(name)
+        processes = state.load(files)
+        owner = state.owner(files)
+        print(f"{name}: started by process {owner.pid}" if owner else f"{name}: started by up")
+        for process, known in processes.items():
+            print(f"  {process:24} {known.pid if known.is_alive else 'ended, see ' + str(files.log(process))}")
+        print(f"  KUBECONFIG={files.root / 'kubeconfig'}")
+    if not names:
+        print("no cluster; start one with: python -m devcluster up")
     return 0
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
-import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from devcluster import binaries, controlplane, netns
+from devcluster import binaries, controlplane, forward, netns, state
 from devcluster.controlplane import APISERVER_PORT, Files
 from devcluster.errors import DevclusterError
 from devcluster.kubeconfig import write_kubeconfig
-from devcluster.processes import ProcessId, die_with_parent
+from devcluster.processes import ProcessId
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 10.0
+#: The API server waits up to 60 s for its watches to end after SIGTERM; nothing is lost by not waiting, etcd has it all.
+APISERVER_STOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class ServiceAccountAccess:
 
     inner: Path
     outer: Path
-
-
-def state_root() -> Path:
-    """Where the clusters of this user keep their state."""
-    return Path(tempfile.gettempdir()) / f"certwright-devcluster-{os.getuid()}"
 
 
 class Cluster:
@@ -51,43 +46,45 @@ class Cluster:
         self.programs = programs
         self._detached = detached
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._others: list[subprocess.Popen[bytes]] = []
         self._pids: dict[str, ProcessId] = {}
         self.started_in = 0.0
 
     # Start and stop
 
     @classmethod
-    def start(cls, name: str = "default", *, detached: bool = False, port: int = 0) -> Cluster:
-        """Start a cluster and wait until it is ready; a leftover of the same name is removed first.
+    def start(cls, name: str = "e2e", *, detached: bool = False, port: int = 0) -> Cluster:
+        """Start a cluster and wait until it is ready; what is left of a dead one is removed first.
 
-        ``detached`` clusters outlive this process. ``port`` is the API server's port on this machine's loopback
-        (0: any free one). Raises DevclusterError.
+        Its processes are killed when the thread that called this ends, however it ends; ``detached`` ones stay until
+        ``down``. ``port`` is the API server's port on this machine's loopback (0: any free one). Raises DevclusterError.
         """
         programs = binaries.ensure()
-        remove(name)
-        root = state_root() / name
-        root.mkdir(parents=True, mode=0o700)
-        cluster = cls(name, Files(root), programs, detached=detached)
+        cluster = cls(name, state.claim(name), programs, detached=detached)
         began = time.monotonic()
         try:
             cluster._start(port)
         except BaseException:
             cluster.stop()
             raise
+        if detached:
+            state.disown(cluster.files)
         cluster.started_in = time.monotonic() - began
         return cluster
 
     @classmethod
     def attach(cls, name: str) -> Cluster:
-        """A cluster that ``up`` has started. Raises DevclusterError if there is none."""
-        files = Files(state_root() / name)
-        state = _read_state(files)
-        cluster = cls(name, files, binaries.ensure(), detached=True)
-        cluster._pids = state
-        if not state or not all(process.is_alive for process in state.values()):
+        """A running cluster that someone else has started. Raises DevclusterError if there is none."""
+        files = state.files_of(name)
+        processes = state.load(files)
+        dead = [process for process, known in processes.items() if not known.is_alive]
+        if dead or not processes:
+            reason = f"its {', '.join(dead)} ended" if dead else "not running"
             raise DevclusterError(
-                f"cluster {name!r} is not running; start it with: python -m devcluster up --name {name}"
+                f"cluster {name!r}: {reason}; start it afresh with: python -m devcluster up --name {name}"
             )
+        cluster = cls(name, files, binaries.ensure(), detached=True)
+        cluster._pids = processes
         return cluster
 
     def __enter__(self) -> Self:
@@ -97,26 +94,25 @@ class Cluster:
         self.stop()
 
     def stop(self) -> None:
-        """End all processes and remove the state."""
-        self._save()
-        for child in self._children.values():
+        """Kill all processes inside, also those of :meth:`popen`, and remove the state. May be called again."""
+        if "namespace" in self._pids and self._pids["namespace"].is_alive:
+            netns.kill_inside(self._pids["namespace"].pid)
+        for child in (*self._children.values(), *self._others):
             child.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(STOP_SECONDS)
-        remove(self.name)
+                child.wait(state.STOP_SECONDS)
+        self._others.clear()
+        state.remove(self.name)
 
     def _start(self, port: int) -> None:
-        listener = _listen(port)
-        controlplane.make_keys(self.files)
-        holder = netns.create(detached=self._detached)
-        self._children["namespace"] = holder
-        self._pids["namespace"] = ProcessId.of(holder.pid)
-        self._save()
-        outer_port = listener.getsockname()[1]
-        self._write_kubeconfigs(outer_port)
-        self._run("etcd", controlplane.etcd(self.programs["etcd"], self.files))
-        self.start_apiserver(wait=False)
-        self._forward(listener)
+        with _listen(port) as listener:
+            controlplane.make_keys(self.files)
+            self._remember("namespace", netns.create(detached=self._detached))
+            self._write_kubeconfigs(listener.getsockname()[1])
+            self._run("etcd", controlplane.etcd(self.programs["etcd"], self.files))
+            self.start_apiserver(wait=False)
+            argv = [sys.executable, "-I", forward.__file__, str(listener.fileno()), str(APISERVER_PORT)]
+            self._run("forward", argv, pass_fds=(listener.fileno(),))
         self._await_ready()
         argv = controlplane.kube_controller_manager(self.programs["kube-controller-manager"], self.files)
         self._run("kube-controller-manager", argv)
@@ -132,11 +128,6 @@ class Cluster:
         path = self.files.root / "kube-controller-manager.kubeconfig"
         write_kubeconfig(path, inner, pki / "ca.crt", certificate=manager)
 
-    def _forward(self, listener: socket.socket) -> None:
-        argv = [sys.executable, "-m", "devcluster.forward", str(listener.fileno()), str(APISERVER_PORT)]
-        with listener:
-            self._run("forward", argv, pass_fds=(listener.fileno(),))
-
     # Paths
 
     @property
@@ -148,6 +139,11 @@ class Cluster:
     def inner_kubeconfig(self) -> Path:
         """The administrator's, for processes inside the namespace."""
         return self.files.root / "inner.kubeconfig"
+
+    @property
+    def server(self) -> str:
+        """The API server's address, as seen from this machine."""
+        return str(json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
 
     @property
     def audit_log(self) -> Path:
@@ -162,7 +158,7 @@ class Cluster:
         return netns.prefix(self._pids["namespace"].pid)
 
     def pid(self, process: str) -> int:
-        """The pid of ``etcd``, ``kube-apiserver``, ``kube-controller-manager`` or ``forward``."""
+        """The pid of ``etcd``, ``kube-apiserver``, ``kube-controller-manager``, ``forward`` or ``namespace``."""
         return self._pids[process].pid
 
     def popen(
@@ -172,25 +168,45 @@ class Cluster:
         env: Mapping[str, str] | None = None,
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process inside; ``env`` adds to this process's own. Signals reach it: the prefix becomes the command.
+
+        It is killed when the cluster stops and, unless the cluster is detached, when the thread that called this ends.
+        """
+        child = self._popen(argv, env=env, stdout=stdout, stderr=stderr)
+        self._others = [other for other in self._others if other.poll() is None]
+        self._others.append(child)
+        return child
+
+    def _popen(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
-        """Start a process inside. Signals reach it: the prefix becomes the command."""
         return subprocess.Popen(
-            [*self.exec_prefix, *argv],
+            [*self.exec_prefix, *([] if self._detached else netns.DIE_WITH_PARENT), *argv],
             env={**os.environ, **env} if env else None,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             pass_fds=pass_fds,
             start_new_session=True,
-            cwd=Path(__file__).parent.parent,
-            preexec_fn=None if self._detached else die_with_parent,  # noqa: PLW1509 (prctl only, before any thread)
         )
 
     def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:  # noqa: A002
         """kubectl as the administrator, from outside. Raises DevclusterError with its words when ``check``."""
         result = subprocess.run(
-            [str(self.programs["kubectl"]), f"--kubeconfig={self.kubeconfig}", *args],
+            # A cache of its own: the shared one is kept per host:port, and ports are used again by other clusters.
+            [
+                str(self.programs["kubectl"]),
+                f"--kubeconfig={self.kubeconfig}",
+                f"--cache-dir={self.files.root / 'kubectl-cache'}",
+                *args,
+            ],
             input=input,
             capture_output=True,
             text=True,
@@ -204,11 +220,10 @@ class Cluster:
         """Access as a service account, with a token of a day."""
         token = self.kubectl("-n", namespace, "create", "token", name, "--duration=24h").stdout.strip()
         ca = self.files.pki / "ca.crt"
-        outer_server = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-        stem = self.files.root / f"sa-{namespace}-{name}"
+        inner, outer = (self.files.root / f"sa-{namespace}-{name}.{side}" for side in ("inner", "outer"))
         return ServiceAccountAccess(
-            inner=write_kubeconfig(stem.with_suffix(".inner"), f"https://127.0.0.1:{APISERVER_PORT}", ca, token=token),
-            outer=write_kubeconfig(stem.with_suffix(".outer"), outer_server, ca, token=token),
+            inner=write_kubeconfig(inner, f"https://127.0.0.1:{APISERVER_PORT}", ca, token=token),
+            outer=write_kubeconfig(outer, self.server, ca, token=token),
         )
 
     def start_apiserver(self, *, wait: bool = True) -> None:
@@ -218,29 +233,31 @@ class Cluster:
             self._await_ready()
 
     def stop_apiserver(self) -> None:
-        """End the API server with SIGTERM; data stays in etcd."""
-        self._end("kube-apiserver", kill=False)
+        """End the API server with SIGTERM, and with SIGKILL after 2 s; data stays in etcd."""
+        self._end("kube-apiserver", signal.SIGTERM)
 
     def kill_apiserver(self) -> None:
         """End the API server with SIGKILL."""
-        self._end("kube-apiserver", kill=True)
+        self._end("kube-apiserver", signal.SIGKILL)
 
-    def _end(self, process: str, *, kill: bool) -> None:
-        child = self._children.pop(process)
-        child.kill() if kill else child.terminate()
-        child.wait(STOP_SECONDS + 60)
+    def _end(self, process: str, number: signal.Signals) -> None:
+        child = self._children.pop(process, None)
+        known = self._pids[process]
+        known.kill(number)
+        if not known.wait_gone(APISERVER_STOP_SECONDS):
+            known.kill()
+            known.wait_gone(state.STOP_SECONDS)
+        if child is not None:
+            child.wait()
 
     def _run(self, process: str, argv: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         with self.files.log(process).open("ab") as log:
-            child = self.popen(argv, stdout=log, stderr=log, pass_fds=pass_fds)
+            self._remember(process, self._popen(argv, stdout=log, stderr=log, pass_fds=pass_fds))
+
+    def _remember(self, process: str, child: subprocess.Popen[bytes]) -> None:
         self._children[process] = child
         self._pids[process] = ProcessId.of(child.pid)
-        self._save()
-
-    def _save(self) -> None:
-        if self.files.root.is_dir():
-            state = {name: [process.pid, process.started] for name, process in self._pids.items()}
-            (self.files.root / "state.json").write_text(json.dumps(state))
+        state.save(self.files, self._pids)
 
     # Waiting
 
@@ -250,52 +267,32 @@ class Cluster:
     def _has_default_account(self) -> bool:
         return '"default"' in self._ask("/api/v1/namespaces/default/serviceaccounts")
 
-    def _await(self, what: str, condition: Any) -> None:
+    def _await(self, what: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not condition():
             for process, child in self._children.items():
                 if child.poll() is not None:
-                    tail = "\n".join(self.files.log(process).read_text(errors="replace").splitlines()[-15:])
-                    raise DevclusterError(f"{process} ended with status {child.returncode} while starting:\n{tail}")
+                    raise DevclusterError(
+                        f"{process} ended with status {child.returncode} while starting; its last lines:\n"
+                        + self.files.last_lines(process)
+                    )
             if time.monotonic() > deadline:
                 raise DevclusterError(
-                    f"{what} was not ready after {READY_SECONDS:.0f} s; logs are in {self.files.root}"
+                    f"{what} was not ready after {READY_SECONDS:.0f} s; the API server's last lines:\n"
+                    + self.files.last_lines("kube-apiserver")
                 )
             time.sleep(0.05)
 
     def _ask(self, path: str) -> str:
         """GET as the administrator, from outside; empty while there is no good answer."""
-        server = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
         pki = self.files.pki
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
         try:
-            with urllib.request.urlopen(f"{server}{path}", context=context, timeout=5) as answer:  # noqa: S310 (our own URL)
+            with urllib.request.urlopen(f"{self.server}{path}", context=context, timeout=5) as answer:  # noqa: S310 (our own URL)
                 return str(answer.read().decode())
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):
             return ""
-
-
-def remove(name: str) -> bool:
-    """End what is left of a cluster, whoever started it, and remove its state. Whether there was anything."""
-    files = Files(state_root() / name)
-    if not files.root.exists():
-        return False
-    state = _read_state(files)
-    for process in state.values():
-        process.kill()
-    for process in state.values():
-        process.wait_gone(STOP_SECONDS)
-    shutil.rmtree(files.root, ignore_errors=True)
-    return True
-
-
-def _read_state(files: Files) -> dict[str, ProcessId]:
-    try:
-        state: dict[str, tuple[int, int]] = json.loads((files.root / "state.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return {name: ProcessId(pid, started) for name, (pid, started) in state.items()}
 
 
 def _listen(port: int) -> socket.socket:

@@ -52,6 +52,13 @@ class Files:
         """What a process has printed."""
         return self.root / f"{process}.log"
 
+    def last_lines(self, process: str) -> str:
+        """The end of what a process has printed, for an error message."""
+        try:
+            return "\n".join(self.log(process).read_text(errors="replace").splitlines()[-15:])
+        except OSError:
+            return "(it has printed nothing)"
+
 
 def make_keys(files: Files) -> None:
     """All keys and certificates, and the audit policy."""

@@ -6,13 +6,16 @@ around it, in which they are root.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from devcluster.errors import DevclusterError
-from devcluster.processes import die_with_parent
 
 #: EndpointSlices may not hold loopback addresses, so the API server and solvers live here.
 ADDRESS = "10.0.0.10"
@@ -31,31 +34,55 @@ flags(b'lo:1')
 """
 
 
+#: Put before a command: it is killed when the thread that started it ends. After nsenter and unshare, because a change of
+#: user namespace clears this setting (prctl(2)).
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
 def create(*, detached: bool = False) -> subprocess.Popen[bytes]:
     """A process that holds a new namespace open. Raises DevclusterError without the permission for it."""
+    missing = [tool for tool in ("unshare", "nsenter", "setpriv") if shutil.which(tool) is None]
+    if missing:
+        raise DevclusterError(f"{', '.join(missing)} not found; install util-linux")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     holder = subprocess.Popen(
-        ["unshare", *user, "--net", "--", "sleep", "infinity"],
+        ["unshare", *user, "--net", "--", *([] if detached else DIE_WITH_PARENT), "sleep", "infinity"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=None if detached else die_with_parent,  # noqa: PLW1509 (prctl only)
     )
+    try:
+        _await_namespace(holder)
+        _set_up(holder.pid)
+    except BaseException:
+        holder.kill()
+        holder.wait()
+        raise
+    finally:
+        if holder.stderr is not None:
+            holder.stderr.close()
+    return holder
+
+
+def _await_namespace(holder: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 5
     while not _is_apart(holder.pid):
         if holder.poll() is not None or time.monotonic() > deadline:
             error = holder.stderr.read().decode() if holder.stderr and holder.poll() is not None else "timed out"
-            holder.kill()
             raise DevclusterError(
                 f"no permission for a network namespace ({error.strip()}). Run as root, or allow user namespaces: "
-                "sysctl kernel.unprivileged_userns_clone=1"
+                "sysctl user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0 "
+                "(older Debian: kernel.unprivileged_userns_clone=1)"
             )
         time.sleep(0.01)
-    try:
-        subprocess.run([*prefix(holder.pid), "python3", "-c", _SETUP], check=True, capture_output=True, text=True)
-    except (subprocess.CalledProcessError, OSError) as error:
-        holder.kill()
-        raise DevclusterError(f"the namespace's loopback can't be set up: {getattr(error, 'stderr', error)}") from error
-    return holder
+
+
+def _set_up(holder_pid: int) -> None:
+    argv = [*prefix(holder_pid), sys.executable, "-I", "-c", _SETUP]
+    result = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if result.returncode:
+        raise DevclusterError(f"the namespace's loopback can't be set up: {result.stderr.strip()}")
 
 
 def prefix(holder_pid: int) -> list[str]:
@@ -64,10 +91,36 @@ def prefix(holder_pid: int) -> list[str]:
     return ["nsenter", f"--target={holder_pid}", *user, "--net", "--"]
 
 
-def _is_apart(pid: int) -> bool:
+def kill_inside(holder_pid: int) -> None:
+    """Kill every process in the holder's namespace, whoever started it, and the holder.
+
+    Each is held by a pidfd while it is looked at, so that a recycled pid is never killed. Does nothing if this process
+    is inside itself.
+    """
+    namespace = _namespace(holder_pid)
+    if namespace is None or namespace == _namespace(os.getpid()):
+        return
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(int(folder.name))
+            try:
+                if _namespace(int(folder.name)) == namespace:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)
+
+
+def _namespace(pid: int) -> Path | None:
     try:
-        return Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink() and (
-            Path(f"/proc/{pid}/comm").read_text().strip() == "sleep"
-        )
+        return Path(f"/proc/{pid}/ns/net").readlink()
+    except OSError:
+        return None
+
+
+def _is_apart(pid: int) -> bool:
+    """Whether unshare has become the sleeper: from then on the namespace and, for users, its id map are there."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return False
+    return name == "sleep" and _namespace(pid) not in {None, _namespace(os.getpid())}
