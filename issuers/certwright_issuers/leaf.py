@@ -77,7 +77,7 @@ def _end(request: SigningRequest, start: datetime, signer: Signer) -> tuple[date
         return end, ()
     message = (
         f"The certificate ends with its CA on {last.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, "
-        f"earlier than the {request.duration} asked for"
+        f"earlier than the {request.duration.total_seconds() / 3600:g}h asked for"
     )
     return last, (Note("LifetimeShortened", message),)
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import KEY, NOW, OTHER_KEY, certificate, chain, request, secret
 
 from certwright.policies import READINESS, TRIGGER, Situation, Violation, first_violation, request_violations
 from certwright.secretfacts import SecretFacts
 from certwright_issuers.keys import KeySpec, encode_key, generate_key
+from tests.operator.builders import KEY, NOW, OTHER_KEY, certificate, chain, request, secret
 
 
 def situation(facts: SecretFacts | None, **changes: Any) -> Situation:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certwright.reconcile.renewal import renewal_of
+from tests.operator.builders import NOW, certificate
 
 
 def at(lifetime: timedelta, **spec: Any) -> datetime | None:

@@ -1,11 +1,11 @@
 """Names and annotations of CertificateRequests."""
 
 import pytest
-from builders import certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certwright.reconcile.requests import copied_annotations, request_body, request_name
+from tests.operator.builders import certificate
 
 DEFAULT = ("*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/")
 

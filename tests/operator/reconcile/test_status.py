@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from builders import NOW, certificate
 
 from certwright.api import CertificateStatus, Condition
 from certwright.reconcile.status import back_off_until
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import with_condition, without_condition
+from tests.operator.builders import NOW, certificate
 
 HOUR = timedelta(hours=1)
 
