@@ -233,7 +233,6 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
                 Rule(
                     "self.size() < 2 || (self.size() == 2 && self[0].type != self[1].type)",
                     "additionalOutputFormats must not repeat a type",
-                    reason="FieldValueDuplicate",
                 ),
             ),
         ),
