@@ -7,8 +7,6 @@ breaks an upper bound of X.520 has to be readable all the same.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -280,10 +278,11 @@ def library_name(encoded: bytes) -> x509.Name:
 
 
 def csv_line(values: Iterable[str]) -> str:
-    """The values joined by commas, quoted as in RFC 4180 where needed; empty for none."""
-    row = list(values)
-    if not row:
-        return ""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()
+    """One record of RFC 4180 as Go writes it, without line end: how annotations of this API list values."""
+    return ",".join(_csv_field(value) for value in values)
+
+
+def _csv_field(value: str) -> str:
+    if not re.search(r'[,"\r\n]|^\s|^\\\.$', value):
+        return value
+    return '"' + value.replace('"', '""') + '"'

@@ -42,6 +42,7 @@ _AES_256_CBC: Final = "2.16.840.1.101.3.4.1.42"
 _SHA1: Final = "1.3.14.3.2.26"
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 
+_DIGESTS: Final = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 #: What a derived secret is for (RFC 7292 appendix B.3).
 _FOR_KEY, _FOR_IV, _FOR_MAC = 1, 2, 3
 
@@ -121,14 +122,15 @@ def _file(profile: Profile, password: str, contents: Iterable[bytes]) -> bytes:
 
 def derive(digest: str, password: str, salt: bytes, purpose: int, size: int) -> bytes:
     """RFC 7292 appendix B.2: ``size`` bytes for a key (1), an IV (2) or a MAC key (3)."""
-    block = hashlib.new(digest).block_size
+    make = _DIGESTS[digest]
+    block = make().block_size
     octets = password.encode("utf-16-be") + b"\0\0"
     state = _filled(salt, block) + _filled(octets, block)
     derived = b""
     while len(derived) < size:
-        chunk = hashlib.new(digest, bytes([purpose]) * block + state).digest()
+        chunk = make(bytes([purpose]) * block + state).digest()
         for _ in range(ITERATIONS - 1):
-            chunk = hashlib.new(digest, chunk).digest()
+            chunk = make(chunk).digest()
         derived += chunk
         step = int.from_bytes(_filled(chunk, block)[:block], "big") + 1
         state = b"".join(

@@ -98,13 +98,12 @@ class ACMEIssuer(Model, frozen=True, kw_only=True):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!(has(self.caBundle) && self.caBundle.size() > 0 && has(self.skipTLSVerify) && self.skipTLSVerify)",
+            "!(has(self.caBundle) && has(self.skipTLSVerify) && self.skipTLSVerify)",
             "caBundle and skipTLSVerify exclude each other",
             ".skipTLSVerify",
         ),
         Rule(
-            "!has(self.caBundle) || self.caBundle.size() == 0"
-            " || string(self.caBundle).contains('-----BEGIN CERTIFICATE-----')",
+            "!has(self.caBundle) || string(self.caBundle).contains('-----BEGIN CERTIFICATE-----')",
             "caBundle must hold at least one certificate in PEM",
             ".caBundle",
         ),

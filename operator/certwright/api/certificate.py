@@ -10,6 +10,7 @@ import msgspec
 from certwright.api.keystores import Keystores
 from certwright.api.meta import (
     CONDITION_LIST,
+    DURATION,
     SPEC_PRESENT,
     Condition,
     Doc,
@@ -45,14 +46,12 @@ KEY_USAGES = (
     "netscape sgc",
 )
 
-#: A superset of Go's durations that keeps the estimated cost of the rules below the API server's limit (10 million).
-_DURATION = r"'^[-+]?([0-9.]+(h|m|s|[mnuµμ]s))+$'"
 _SUBDOMAIN = "'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"
 
 
 def _at_least(name: str, shortest: str) -> Rule:
     return Rule(
-        f"self.matches({_DURATION}) && duration(self) >= duration('{shortest}')",
+        f"self.matches({DURATION}) && duration(self) >= duration('{shortest}')",
         f"{name} must be written like 2160h or 1h30m, and be at least {shortest}",
     )
 
@@ -233,7 +232,6 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
                 Rule(
                     "self.size() < 2 || (self.size() == 2 && self[0].type != self[1].type)",
                     "additionalOutputFormats must not repeat a type",
-                    reason="FieldValueDuplicate",
                 ),
             ),
         ),
@@ -373,9 +371,9 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
             ".renewBeforePercentage",
         ),
         Rule(
-            f"!has(self.renewBefore) || !self.renewBefore.matches({_DURATION})"
+            f"!has(self.renewBefore) || !self.renewBefore.matches({DURATION})"
             " || (has(self.duration)"
-            f" ? !self.duration.matches({_DURATION}) || duration(self.renewBefore) < duration(self.duration)"
+            f" ? !self.duration.matches({DURATION}) || duration(self.renewBefore) < duration(self.duration)"
             " : duration(self.renewBefore) < duration('2160h'))",
             "renewBefore must be less than duration (2160h when absent)",
             ".renewBefore",
@@ -383,7 +381,7 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
         # As in cert-manager, a percentage is only looked at next to a duration, and it is the complement, the time before
         # the renewal, that must last 5 minutes.
         Rule(
-            f"!has(self.renewBeforePercentage) || !has(self.duration) || !self.duration.matches({_DURATION})"
+            f"!has(self.renewBeforePercentage) || !has(self.duration) || !self.duration.matches({DURATION})"
             " || (self.renewBeforePercentage > 0"
             " && duration(self.duration).getSeconds() * (100 - self.renewBeforePercentage) >= 30000)",
             "renewBeforePercentage must be 1 to 99, and the certificate must be at least 5m old at its renewal",

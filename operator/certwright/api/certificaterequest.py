@@ -10,6 +10,7 @@ import msgspec
 from certwright.api.certificate import KEY_USAGES
 from certwright.api.meta import (
     CONDITION_LIST,
+    DURATION,
     SPEC_PRESENT,
     Condition,
     Doc,
@@ -24,7 +25,13 @@ from certwright.api.meta import (
 class CertificateRequestSpec(Model, frozen=True, kw_only=True):
     """What is to be signed. Immutable."""
 
-    duration: Annotated[str, Doc("Lifetime asked for; 2160h (90 days) when empty.")] = ""
+    duration: Annotated[
+        str,
+        Doc(
+            "Lifetime asked for as a Go duration; 2160h (90 days) when absent. Issuers may shorten it.",
+            rules=(Rule(f"self.matches({DURATION})", "duration must be written like 2160h or 1h30m"),),
+        ),
+    ] = ""
     extra: Annotated[
         dict[str, tuple[str, ...]],
         Doc("Further attributes of the requester. Set by the API server, not by the client."),
@@ -39,7 +46,12 @@ class CertificateRequestSpec(Model, frozen=True, kw_only=True):
         Doc(
             "The PEM-encoded PKCS#10 certificate signing request.",
             required=True,
-            rules=(Rule("self.size() > 0", "request must not be empty", reason="FieldValueRequired"),),
+            rules=(
+                Rule(
+                    "string(self).contains('-----BEGIN CERTIFICATE REQUEST-----')",
+                    "request must be a certificate signing request in PEM",
+                ),
+            ),
         ),
     ] = b""
     uid: Annotated[str, Doc("UID of the requester. Set by the API server, not by the client.")] = ""

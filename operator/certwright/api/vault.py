@@ -166,7 +166,7 @@ class VaultIssuer(Model, frozen=True, kw_only=True):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!(has(self.caBundle) && self.caBundle.size() > 0 && has(self.caBundleSecretRef))",
+            "!(has(self.caBundle) && has(self.caBundleSecretRef))",
             "caBundle and caBundleSecretRef exclude each other",
             ".caBundle",
         ),
