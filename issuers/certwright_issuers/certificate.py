@@ -63,9 +63,21 @@ def _load(block: bytes, number: int) -> x509.Certificate:
     if len(block) > CERTIFICATE_LIMIT:
         raise InvalidCertificate(f"certificate {number} is larger than the limit of {CERTIFICATE_LIMIT} bytes")
     try:
-        return x509.load_der_x509_certificate(block)
+        # Before the library sees it, some versions of which warn and later ones raise.
+        if _has_positive_serial(block):
+            return x509.load_der_x509_certificate(block)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidCertificate(f"certificate {number} cannot be decoded") from error
+    raise InvalidCertificate(f"certificate {number} has a serial number that is not positive")
+
+
+def _has_positive_serial(block: bytes) -> bool:
+    """RFC 5280 section 4.1.2.2. Raises MalformedDER."""
+    signed = der.read(der.read_one(block, der.SEQUENCE).content)
+    serial = der.read(signed.content)
+    if serial.tag == 0xA0:
+        serial = der.read(signed.content, len(serial.encoded))
+    return bool(serial.content) and serial.content[0] < 0x80 and any(serial.content)
 
 
 def parse_certificate_facts(pem: bytes) -> CertificateFacts:

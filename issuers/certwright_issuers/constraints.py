@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from certwright_issuers import der
@@ -16,6 +16,8 @@ from certwright_issuers.sans import AltNames
 # The kinds of GeneralName that can be constrained, by context tag.
 _EMAIL, _DNS, _DIRECTORY, _URI, _IP = 0x81, 0x82, 0xA4, 0x86, 0x87
 _PERMITTED, _EXCLUDED = 0xA0, 0xA1
+#: Comparisons of a name with a constraint that are made for one request: some tens of milliseconds.
+_COMPARISONS: Final = 100_000
 _EMAIL_ADDRESS_OID: Final = "1.2.840.113549.1.9.1"
 
 
@@ -95,8 +97,12 @@ def violations(subtrees: Subtrees, subject: bytes, names: AltNames) -> tuple[str
     """Names, for people, that the constraints forbid; empty if none.
 
     ``subject`` in DER. A kind of name that is constrained in a way not understood here counts as forbidden (RFC 5280:
-    an application must either process the constraint or reject the certificate).
+    an application must either process the constraint or reject the certificate). Raises InvalidConstraints if names or
+    constraints can't be read, or if there are too many of both.
     """
+    kinds = (names.dns_names, names.email_addresses, names.ip_addresses, names.uris, names.directory_names)
+    if sum(map(len, kinds)) * (len(subtrees.permitted) + len(subtrees.excluded)) > _COMPARISONS:
+        raise InvalidConstraints("the names are too many to be compared with so many name constraints")
     forbidden: list[str] = []
     for tag, name, lies_in in _located(subject, names):
         permitted = [tree.content for tree in subtrees.permitted if tree.tag == tag]
@@ -121,7 +127,7 @@ def _located(subject: bytes, names: AltNames) -> Iterator[tuple[int, str, Callab
         parsed = read_name(subject)
         mailboxes = [a.value for rdn in parsed for a in rdn if a.oid == _EMAIL_ADDRESS_OID]
         for name in names.dns_names:
-            yield _DNS, name, partial(_host_beneath, name)
+            yield _DNS, name, partial(_host_beneath, _labels(name.encode()))
         for name in (*names.email_addresses, *mailboxes):
             yield _EMAIL, name, partial(_mailbox_in, name)
         for name in names.ip_addresses:
@@ -141,18 +147,21 @@ def _reaches_into(tag: int, name: str, base: bytes) -> bool:
     can't be judged: RFC 5280 has it rejected.
     """
     if tag == _DNS:
-        return name.startswith("*.") and _labels(name)[1:] == _labels(_text(base))[1:]
+        return name.startswith("*.") and _labels(name.encode())[1:] == _labels(base)[1:]
     return tag == _URI and not _host_of(name)
 
 
-def _host_beneath(name: str, base: bytes) -> bool:
+def _host_beneath(labels: tuple[str, ...], base: bytes) -> bool:
     """A DNS constraint holds for the domain and all beneath it; with a leading period only beneath it."""
-    labels, wanted = _labels(name), _labels(_text(base))
-    return labels[len(labels) - len(wanted) :] == wanted and len(labels) >= len(wanted) + _text(base).startswith(".")
+    wanted = _labels(base)
+    at_least = len(wanted) + base.startswith(b".")
+    return len(labels) >= at_least and labels[len(labels) - len(wanted) :] == wanted
 
 
-def _labels(name: str) -> list[str]:
-    return [label for label in name.lower().split(".") if label]
+@lru_cache(maxsize=1024)
+def _labels(name: bytes) -> tuple[str, ...]:
+    """The parts of a host name, in lower case; one at the end of a full name is empty and left out."""
+    return tuple(label for label in _text(name).lower().split(".") if label)
 
 
 def _mailbox_in(mailbox: str, base: bytes) -> bool:

@@ -205,13 +205,13 @@ def _old_mac(digest: str, oid: str) -> _Mac:
 
 
 def _pbmac1(content: bytes, password: str) -> bytes:
-    """RFC 9579: the old fields for salt and rounds must be there and mean nothing."""
+    """RFC 9579: the old field for a salt must be there and means nothing, that for rounds has its default."""
     salt = secrets.token_bytes(16)
     key = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS, 32)
     parameters = der.sequence(_pbkdf2(salt, size=32), _named(_HMAC_SHA256))
     algorithm = der.sequence(der.object_id(_PBMAC1), parameters)
     info = der.sequence(algorithm, der.octet_string(hmac.digest(key, content, "sha256")))
-    return der.sequence(info, der.octet_string(b"NOT USED"), der.integer(1))
+    return der.sequence(info, der.octet_string(b"NOT USED"))
 
 
 #: By the API's names. Modern2026 is read by Java from 26 and OpenSSL from 3.4 on.

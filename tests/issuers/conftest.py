@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-#: The fast part of these tests has five seconds in all.
-settings.register_profile("issuers", max_examples=40, deadline=None)
+#: The fast part of these tests has three seconds in all.
+settings.register_profile("issuers", max_examples=25, deadline=None)
 settings.load_profile("issuers")

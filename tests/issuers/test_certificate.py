@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certwright_issuers import der
 from certwright_issuers import extensions as ext
 from certwright_issuers.certificate import (
     CAFacts,
@@ -69,6 +70,15 @@ def test_what_is_no_chain(data: bytes, says: str) -> None:
     """The message says which certificate is at fault and how."""
     with pytest.raises(InvalidCertificate, match=says):
         parse_certificate_facts(data)
+
+
+@pytest.mark.parametrize("serial", [b"\x80", b"\xff\x01", b"\0"])
+def test_serial_numbers_that_are_not_positive(serial: bytes) -> None:
+    """RFC 5280 forbids them and the library is about to."""
+    head, tail = der.tlv(0xA0, der.integer(2)), der.sequence()
+    certificate = der.sequence(der.sequence(head, der.tlv(der.INTEGER, serial), tail), tail)
+    with pytest.raises(InvalidCertificate, match="serial number that is not positive"):
+        load_chain(join_pem(CERTIFICATE, certificate))
 
 
 @given(st.integers(0, 600), st.integers(1, 255))
