@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -34,53 +35,88 @@ def encode(certificates: Sequence[x509.Certificate]) -> bytes:
 
 
 def order_chain(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """The certificates without duplicates, from the leaf upwards.
+    """The certificates without duplicates, from the leaf upwards, one for each holder of a name and a key.
 
-    Raises InvalidCertificate for none, for too many, for a gap, and for more than one chain. Names say who may have
-    issued whom; signatures decide. Their number is bounded by twice that of the certificates, because hostile input can
-    give a thousand certificates one name.
+    A holder has several if a root was issued again for its key, or is signed by another CA too: then the one that leads
+    upwards is taken, else the one given first. Raises InvalidCertificate for none, for too many, for a gap, and for
+    more than one chain.
     """
     if not certificates:
         raise InvalidCertificate("there is no certificate")
     if len(certificates) > COUNT_LIMIT:
         raise InvalidCertificate(f"there are more than {COUNT_LIMIT} certificates")
-    unique = list(dict.fromkeys(certificates))
-    parents = _parents(unique)
-    leaves = set(range(len(unique))) - {parent for parent in parents if parent is not None}
-    if len(leaves) != 1:
+    holders = _holders(list(dict.fromkeys(certificates)))
+    issuers = [holder.issuers - {index} for index, holder in enumerate(holders)]
+    issued = {above for each in issuers for above in each}
+    following = {index for index in range(len(holders)) if index not in issued}
+    order: dict[int, x509.Certificate] = {}
+    while following:
+        at = following.pop()
+        # More leaves or issuers than one, or CAs that certify each other above the leaf.
+        if following or at in order:
+            raise InvalidCertificate(BROKEN)
+        following = set(issuers[at])
+        order[at] = holders[at].certificate(following)
+    if len(order) != len(holders):
         raise InvalidCertificate(BROKEN)
-    order: list[int] = []
-    at: int | None = leaves.pop()
-    # Ends: a chain from a certificate that nobody's issuer is can't come back to itself.
-    while at is not None:
-        order.append(at)
-        at = parents[at]
-    if len(order) != len(unique):
-        raise InvalidCertificate(BROKEN)
-    return [unique[index] for index in order]
+    return list(order.values())
 
 
-def _parents(certificates: list[x509.Certificate]) -> list[int | None]:
-    """For each certificate the index of its issuer, None where that is not among them."""
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """One name and key: its certificates, and for each the index of the holder who issued it, if among those given."""
+
+    certificates: tuple[x509.Certificate, ...]
+    parents: tuple[int | None, ...]
+
+    @property
+    def issuers(self) -> set[int]:
+        return {parent for parent in self.parents if parent is not None}
+
+    def certificate(self, above: set[int]) -> x509.Certificate:
+        leading = (
+            certificate for certificate, parent in zip(self.certificates, self.parents, strict=True) if parent in above
+        )
+        return next(leading, self.certificates[0])
+
+
+def _holders(certificates: list[x509.Certificate]) -> list[_Holder]:
+    """Names say who may have issued whom; signatures decide.
+
+    Their number is bounded by about twice that of the certificates, because hostile input can give a thousand
+    certificates one name.
+    """
     raws = [_raw(certificate) for certificate in certificates]
-    named: dict[bytes, list[int]] = {}
+    grouped: dict[tuple[bytes, bytes], list[int]] = {}
     for index, raw in enumerate(raws):
-        named.setdefault(raw.subject, []).append(index)
-    checks = 2 * len(certificates)
+        grouped.setdefault((raw.subject, raw.spki), []).append(index)
+    named: dict[bytes, list[tuple[int, x509.Certificate]]] = {}
+    for number, ((subject, _), members) in enumerate(grouped.items()):
+        named.setdefault(subject, []).append((number, certificates[members[0]]))
+    # The constant serves short chains, where a name can have been rolled over from key to key.
+    checks = 2 * len(certificates) + 16
     parents: list[int | None] = []
-    for index, raw in enumerate(raws):
+    for certificate, raw in zip(certificates, raws, strict=True):
         parent = None
-        for candidate in named.get(raw.issuer, ()):
-            if candidate == index:
-                continue
+        for number, issuer in named.get(raw.issuer, ()):
             checks -= 1
             if checks < 0:
                 raise InvalidCertificate(BROKEN)
-            if is_issued_by(certificates[index], certificates[candidate]):
-                parent = candidate
+            if is_issued_by(certificate, issuer):
+                parent = number
                 break
         parents.append(parent)
-    return parents
+    return [_holder(number, members, certificates, parents) for number, members in enumerate(grouped.values())]
+
+
+def _holder(
+    number: int, members: list[int], certificates: list[x509.Certificate], parents: list[int | None]
+) -> _Holder:
+    holder = _Holder(tuple(certificates[at] for at in members), tuple(parents[at] for at in members))
+    if len(members) > 1 and number not in holder.issuers:
+        # None is a root: a leaf or an intermediate CA that is there twice belongs to two chains.
+        raise InvalidCertificate(BROKEN)
+    return holder
 
 
 def _raw(certificate: x509.Certificate) -> RawCertificate:
