@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certwright_issuers.certificate import InvalidCertificate
 from certwright_issuers.extensions import RawCertificate, split_certificate
 from certwright_issuers.pem import COUNT_LIMIT
+
+#: Of RSA keys that signatures are verified with: Go's limits, in bits in its ``crypto/tls`` and in its ``crypto/rsa``.
+_LARGEST_MODULUS: Final = 8192
+_LARGEST_EXPONENT: Final = 2**31 - 1
 
 BROKEN = "certificate chain is malformed or broken"
 
@@ -132,9 +138,18 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether names chain and the signature holds; a key or algorithm that can't be judged means no."""
+    """Whether names chain and the signature holds; a key or algorithm that can't be judged cheaply means no."""
     try:
+        if _is_costly(issuer.public_key()):
+            return False
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
+
+
+def _is_costly(key: object) -> bool:
+    """Go verifies with no such keys either; a Secret full of them took 0.7 s."""
+    return isinstance(key, RSAPublicKey) and (
+        key.key_size > _LARGEST_MODULUS or key.public_numbers().e > _LARGEST_EXPONENT
+    )

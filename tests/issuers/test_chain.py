@@ -7,12 +7,14 @@ from itertools import permutations
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certwright_issuers.certificate import InvalidCertificate
 from certwright_issuers.chain import BROKEN, build_chain, order_chain
-from tests.issuers.authority import DAY, KEY, Authority, make_authority, make_chain, pem
+from tests.issuers.authority import DAY, KEY, NOW, Authority, make_authority, make_chain, pem
 
 DEEP = make_chain(5)
 OTHER = make_authority("other")
@@ -155,6 +157,21 @@ def test_many_certificates_of_one_name() -> None:
     with pytest.raises(InvalidCertificate, match=BROKEN):
         order_chain(strangers)
     assert time.process_time() - begin < 0.5
+
+
+def test_keys_that_cost_much() -> None:
+    """No signature is tried with an RSA key whose exponent makes that slow, however many there are."""
+    signer = rsa.generate_private_key(65537, 2048)
+    costly = rsa.RSAPublicNumbers(2**2046 + 1, signer.public_key().public_numbers().n).public_key()
+    name = DEEP.certificate.subject
+    crowd = [
+        x509.CertificateBuilder(name, name, costly, number, NOW, NOW + DAY).sign(signer, hashes.SHA256())
+        for number in range(1, 30)
+    ]
+    begin = time.process_time()
+    with pytest.raises(InvalidCertificate, match=BROKEN):
+        order_chain(crowd)
+    assert time.process_time() - begin < 0.05
 
 
 @pytest.mark.slow
