@@ -294,12 +294,12 @@ def request_matches_spec(facts: CSRFacts, spec: RequestSpec) -> tuple[str, ...]:
     return tuple(fields)
 
 
-#: Path in the API -> field of Subject. The postal codes have always been called so in its messages.
+#: Path in the API -> field of Subject, in the order of its messages, which have always called the postal codes so.
 _SUBJECT_PATHS = {
+    "spec.subject.organizations": "organizations",
     "spec.subject.countries": "countries",
     "spec.subject.localities": "localities",
     "spec.subject.organizationalUnits": "organizational_units",
-    "spec.subject.organizations": "organizations",
     "spec.subject.postCodes": "postal_codes",
     "spec.subject.provinces": "provinces",
     "spec.subject.streetAddresses": "street_addresses",
@@ -312,18 +312,21 @@ def certificate_matches_spec(certificate: CertificateFacts, spec: RequestSpec) -
     Weaker than :func:`request_matches_spec`, because CAs move names between common name and DNS names, and write them
     in lower case: both together are one set, letter case does not count.
     """
-    fields = _differing_names(certificate.names, spec)
-    common_name = spec.common_name
+    wanted = spec.common_name
     if spec.literal_subject:
         literal = _literal_or_none(spec)
-        common_name = subject_of(literal)[1] if literal is not None else ""
-    have = {name.lower() for name in (certificate.common_name, *certificate.names.dns_names) if name}
-    want = {name.lower() for name in (common_name, *spec.dns_names) if name}
-    if common_name and common_name.lower() not in have:
+        wanted = subject_of(literal)[1] if literal is not None else ""
+    common_name, wanted = certificate.common_name.lower(), wanted.lower()
+    dns_names, wanted_dns_names = (
+        {name.lower() for name in names} for names in (certificate.names.dns_names, spec.dns_names)
+    )
+    have, want = dns_names | {common_name} - {""}, wanted_dns_names | {wanted} - {""}
+    fields: list[str] = []
+    if {wanted, common_name} - {""} - (have & want):
         fields.append("spec.commonName")
-    if have - {common_name.lower()} != want - {common_name.lower()}:
+    if (dns_names | wanted_dns_names) - (have & want):
         fields.append("spec.dnsNames")
-    return tuple(fields)
+    return (*fields, *_differing_names(certificate.names, spec))
 
 
 def _differing_names(names: AltNames, spec: RequestSpec) -> list[str]:

@@ -283,6 +283,7 @@ def csv_line(values: Iterable[str]) -> str:
 
 
 def _csv_field(value: str) -> str:
-    if not re.search(r'[,"\r\n]|^\s|^\\\.$', value):
+    # What Python takes for spaces besides those of Unicode, Go does not: four separators among the control characters.
+    if not re.search(r'[,"\r\n]|^[^\S\x1c-\x1f]|^\\\.$', value):
         return value
     return '"' + value.replace('"', '""') + '"'

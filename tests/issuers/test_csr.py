@@ -112,6 +112,20 @@ def test_a_request_matches_its_spec(spec: RequestSpec) -> None:
         ({"subject": replace(FULL.subject, street_addresses=("x",))}, ("spec.subject.streetAddresses",)),
         ({"subject": replace(FULL.subject, postal_codes=("x",))}, ("spec.subject.postCodes",)),
         ({"subject": replace(FULL.subject, serial_number="x")}, ("spec.subject.serialNumber",)),
+        (
+            {"common_name": "b.example.com", "subject": Subject()},
+            (
+                "spec.commonName",
+                "spec.subject.serialNumber",
+                "spec.subject.organizations",
+                "spec.subject.countries",
+                "spec.subject.localities",
+                "spec.subject.organizationalUnits",
+                "spec.subject.postCodes",
+                "spec.subject.provinces",
+                "spec.subject.streetAddresses",
+            ),
+        ),
     ],
 )
 def test_what_needs_a_new_request(change: dict[str, object], fields: tuple[str, ...]) -> None:
@@ -272,7 +286,8 @@ def test_a_csr_that_says_nothing() -> None:
         ({"dns_names": ("B.EXAMPLE.COM", "a.example.com")}, ()),
         ({"dns_names": ("b.example.com",)}, ()),
         ({"common_name": "c.example.com"}, ("spec.commonName",)),
-        ({"common_name": "", "dns_names": ("b.example.com",)}, ("spec.dnsNames",)),
+        ({"common_name": "", "dns_names": ("b.example.com",)}, ("spec.commonName", "spec.dnsNames")),
+        ({"common_name": "c.example.com", "uris": ()}, ("spec.commonName", "spec.uris")),
         ({"dns_names": ("a.example.com", "b.example.com", "c.example.com")}, ("spec.dnsNames",)),
         ({"uris": ()}, ("spec.uris",)),
         ({"ip_addresses": ("192.0.2.1",)}, ("spec.ipAddresses",)),

@@ -172,4 +172,5 @@ def test_csv_line(values: list[str]) -> None:
 
 def test_csv_quotes_as_go_does() -> None:
     """Quotes stand only where they are needed, a leading space among the reasons."""
+    assert names.csv_line(["\x1ca", "\u00a0a", "\u2003a"]) == '\x1ca,"\u00a0a","\u2003a"'
     assert names.csv_line(["a b", " a", "a,b", 'a"b', "", "a ", "\\."]) == 'a b," a","a,b","a""b",,a ,"\\."'
