@@ -24,7 +24,7 @@ from certwright_issuers.contract import (
     SigningRequest,
 )
 from certwright_issuers.keys import InvalidKey, load_key, spki_sha256
-from certwright_issuers.leaf import SIGNING_ERROR, Signer, sign_leaf
+from certwright_issuers.leaf import SIGNING_ERROR, Signer, configured_urls, sign_leaf
 from certwright_issuers.names import library_name
 from certwright_issuers.sans import SAN_OID, AltNames, read_alt_names
 
@@ -132,7 +132,7 @@ def _utc(when: datetime) -> str:
 
 def build(config: Mapping[str, Any], secrets: Secrets) -> CA:
     """Raises ConfigInvalid, whose message names the Secret and says what is wrong with it."""
-    name = str(config.get("secretName", ""))
+    name = str(config.get("secretName") or "")
     secret = secrets.get(name)
     if secret is None:
         raise ConfigInvalid(MISSING, f'{_PREFIX}secret "{name}" not found')
@@ -151,9 +151,9 @@ def build(config: Mapping[str, Any], secrets: Secrets) -> CA:
         authority.issuer,
         authority.key_id,
         authority.not_after,
-        crl_urls=tuple(config.get("crlDistributionPoints", ())),
-        ocsp_urls=tuple(config.get("ocspServers", ())),
-        issuer_urls=tuple(config.get("issuingCertificateURLs", ())),
+        crl_urls=configured_urls(config, "crlDistributionPoints"),
+        ocsp_urls=configured_urls(config, "ocspServers"),
+        issuer_urls=configured_urls(config, "issuingCertificateURLs"),
     )
     return CA(authority, signer)
 

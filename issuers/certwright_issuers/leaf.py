@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifier
 
 from certwright_issuers import extensions as ext
 from certwright_issuers.algorithms import hash_for
-from certwright_issuers.contract import Note, RequestRejected, SigningRequest
+from certwright_issuers.contract import ConfigInvalid, Note, RequestRejected, SigningRequest
 from certwright_issuers.csr import EMPTY_NAME
 from certwright_issuers.keys import PrivateKey
 from certwright_issuers.names import library_name
@@ -20,6 +21,8 @@ from certwright_issuers.usages import key_usage_der, usage_set
 
 #: Reason of requests that can't be signed (cert-manager API contract).
 SIGNING_ERROR = "SigningError"
+#: Reason of a configuration that no certificate can be signed with.
+INVALID_CONFIG: Final = "ErrInvalidConfig"
 
 _Addition = tuple[x509.ExtensionType, bool]
 
@@ -38,6 +41,18 @@ class Signer:
     crl_urls: tuple[str, ...] = ()
     ocsp_urls: tuple[str, ...] = ()
     issuer_urls: tuple[str, ...] = ()
+
+
+def configured_urls(config: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """URLs of an issuer's configuration that go into certificates. Raises ConfigInvalid: they are IA5Strings."""
+    urls = tuple(config.get(field) or ())
+    for url in urls:
+        if not url.isascii():
+            raise ConfigInvalid(
+                INVALID_CONFIG,
+                f"{field}: {url!r} has characters beyond ASCII; host names are written in their xn-- form",
+            )
+    return urls
 
 
 def sign_leaf(request: SigningRequest, signer: Signer) -> tuple[x509.Certificate, tuple[Note, ...]]:

@@ -11,7 +11,7 @@ from certwright_issuers.chain import encode
 from certwright_issuers.contract import Health, Issued, IssuerType, Note, RequestRejected, Secrets, SigningRequest
 from certwright_issuers.csr import EMPTY_NAME
 from certwright_issuers.keys import spki_sha256
-from certwright_issuers.leaf import Signer, sign_leaf
+from certwright_issuers.leaf import Signer, configured_urls, sign_leaf
 
 EMPTY_SUBJECT: Final = Note(
     "BadConfig",
@@ -50,9 +50,9 @@ class SelfSigned:
 
 
 def build(config: Mapping[str, Any], secrets: Secrets) -> SelfSigned:
-    """Needs no Secret, and can't fail."""
+    """Needs no Secret."""
     del secrets
-    return SelfSigned(tuple(config.get("crlDistributionPoints", ())))
+    return SelfSigned(configured_urls(config, "crlDistributionPoints"))
 
 
 def _no_secrets(config: Mapping[str, Any]) -> frozenset[str]:

@@ -44,7 +44,7 @@ SERVER = RequestSpec(
 SUB = RequestSpec(common_name="Sub CA", is_ca=True, usages=("cert sign",))
 
 
-def issuer_of(secret: Mapping[str, bytes], **config: list[str]) -> Issuer:
+def issuer_of(secret: Mapping[str, bytes], **config: list[str] | None) -> Issuer:
     """The issuer over a Secret."""
     return build({"secretName": "ca-key-pair", **config}, {"ca-key-pair": secret})
 
@@ -231,10 +231,12 @@ def test_urls() -> None:
     assert not plain & {x509.CRLDistributionPoints.oid, x509.AuthorityInformationAccess.oid}
 
 
-def test_urls_that_are_none() -> None:
-    """A URL that can't be encoded refuses the request instead of crashing."""
-    with pytest.raises(RequestRejected):
-        sign(issuer_of(GOOD, ocspServers=["http://ö"]), ask())
+@pytest.mark.parametrize("field", ["crlDistributionPoints", "ocspServers", "issuingCertificateURLs"])
+def test_urls_that_are_none(field: str) -> None:
+    """One that can't be encoded is the issuer's fault, not that of each request; null is as good as none."""
+    with pytest.raises(ConfigInvalid, match=field):
+        issuer_of(GOOD, **{field: ["http://ok/", "http://ö"]})
+    sign(issuer_of(GOOD, **{field: None}), ask())
 
 
 def test_what_the_csr_may_not_decide() -> None:

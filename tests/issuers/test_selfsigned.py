@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from certwright_issuers.certificate import ca_facts_of, load_chain
-from certwright_issuers.contract import RequestRejected
+from certwright_issuers.contract import ConfigInvalid, RequestRejected
 from certwright_issuers.csr import RequestSpec
 from certwright_issuers.keys import KeySpec, PrivateKey
 from certwright_issuers.selfsigned import build
@@ -33,6 +33,13 @@ def test_the_key_must_be_the_one_of_the_request(key: PrivateKey | None) -> None:
     with pytest.raises(RequestRejected) as caught:
         sign(ISSUER, replace(ask(), private_key=key))
     assert caught.value.reason == "ErrorKeyMatch"
+
+
+def test_urls_that_are_none() -> None:
+    """One that can't be encoded is the issuer's fault; null is as good as none."""
+    with pytest.raises(ConfigInvalid, match="crlDistributionPoints"):
+        build({"crlDistributionPoints": ["http://ö"]}, {})
+    build({"crlDistributionPoints": None}, {})
 
 
 def test_what_can_not_be_signed() -> None:
