@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -73,5 +74,5 @@ def require_acceptable(key: object) -> None:
             raise UnacceptableKey("a key of an unsupported kind: RSA, ECDSA and Ed25519 are accepted")
 
 
-#: What the library raises for keys and signatures it does not know.
-UNREADABLE: Final = (ValueError, UnsupportedAlgorithm)
+#: What the library raises for requests, certificates, keys and signatures it can't read or does not know.
+UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from certwright_issuers import der
 from certwright_issuers import extensions as ext
+from certwright_issuers.algorithms import UNREADABLE
 from certwright_issuers.names import Subject, display_name, subject_of
 from certwright_issuers.pem import CERTIFICATE, CERTIFICATE_LIMIT, CHAIN_LIMIT, InvalidPEM, split_pem
 from certwright_issuers.sans import SAN_OID, AltNames, read_alt_names
@@ -66,7 +66,7 @@ def _load(block: bytes, number: int) -> x509.Certificate:
         # Before the library sees it, some versions of which warn and later ones raise.
         if _has_positive_serial(block):
             return x509.load_der_x509_certificate(block)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise InvalidCertificate(f"certificate {number} cannot be decoded") from error
     raise InvalidCertificate(f"certificate {number} has a serial number that is not positive")
 

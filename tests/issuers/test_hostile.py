@@ -221,3 +221,16 @@ def damaged(good: bytes, at: int, damage: bytes) -> bytes:
     """Some bytes replaced."""
     at %= len(good)
     return good[:at] + damage + good[at + len(damage) :]
+
+
+def test_versions_that_do_not_exist() -> None:
+    """The library has an error of its own for them, which no caller knows."""
+    request = join_pem(CERTIFICATE_REQUEST, signed(b"\x30\x00").replace(b"\x02\x01\x00", b"\x02\x01\x2d", 1))
+    for parse in (parse_csr, parse_csr_facts):
+        with pytest.raises(InvalidCSR, match="cannot be decoded"):
+            parse(request)
+    encoded = make_authority("x").certificate.public_bytes(Encoding.DER)
+    with pytest.raises(InvalidCertificate, match="cannot be decoded"):
+        parse_certificate_facts(
+            join_pem(CERTIFICATE, encoded.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x2d", 1))
+        )
