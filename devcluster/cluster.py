@@ -97,8 +97,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Kill all processes inside, also those of :meth:`popen`, and remove the state. May be called again."""
-        children = [*self._children.values(), *self._others]
-        for child in children:  # before the namespace: one may still be on its way into it
+        children = [*self._others, *reversed(self._children.values())]
+        for child in children:  # the namespace last: one may still be on its way into it
             child.kill()
         if "namespace" in self._pids and self._pids["namespace"].is_alive:
             netns.kill_inside(self._pids["namespace"].pid)
@@ -200,6 +200,10 @@ class Cluster:
             pass_fds=pass_fds,
             start_new_session=True,
         )
+
+    def listen_inside(self, address: str = "127.0.0.1", port: int = 0) -> socket.socket:
+        """A socket that listens inside, for this process to accept from. Raises DevclusterError."""
+        return netns.listen_inside(self._pids["namespace"].pid, address, port)
 
     def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:  # noqa: A002
         """kubectl as the administrator, from outside. Raises DevclusterError with its words when ``check``."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,3 +125,20 @@ def _is_apart(pid: int) -> bool:
     except OSError:
         return False
     return name == "sleep" and _namespace(pid) not in {None, _namespace(os.getpid())}
+
+
+def listen_inside(holder_pid: int, address: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """A listening socket inside, for this process outside: made by a helper there and handed over (unix(7) SCM_RIGHTS)."""
+    ours, theirs = socket.socketpair()
+    code = (
+        "import socket, sys\n"
+        "server = socket.create_server((sys.argv[2], int(sys.argv[3])))\n"
+        "socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b'.'], [server.fileno()])\n"
+    )
+    with ours, theirs:
+        argv = [*prefix(holder_pid), sys.executable, "-I", "-c", code, str(theirs.fileno()), address, str(port)]
+        result = subprocess.run(argv, pass_fds=(theirs.fileno(),), capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise DevclusterError(f"can't listen on {address}:{port} inside: {result.stderr.strip().splitlines()[-1]}")
+        _, handles, _, _ = socket.recv_fds(ours, 1, 1)
+    return socket.socket(fileno=handles[0])
