@@ -309,6 +309,24 @@ def test_what_the_user_has_not_is_removed(cluster: Cluster, space: str) -> None:
     assert "extra" not in spec
 
 
+@pytest.mark.usefixtures("users")
+def test_without_the_mutating_policy_a_forged_identity_is_refused(cluster: Cluster, space: str) -> None:
+    """API servers that do not serve such policies leave the fields empty, but never wrong."""
+    binding = ("mutatingadmissionpolicybinding", "certwright-certificaterequests-identity")
+    saved = cluster.kubectl("get", *binding, "-o", "json").stdout
+    cluster.kubectl("delete", *binding)
+    try:
+        time.sleep(1)
+        assert "username" not in stored(cluster, space, "identity-none", {}, "--as=nobody")
+        for field, value in FORGED.items():
+            row = {f"identity-{field}": refused(request(**{field: value}), f"spec.{field} must be", "Forbidden")}
+            for name, answer in answers(cluster, space, row).items():
+                judge(row[name], answer)
+    finally:
+        cluster.kubectl("create", "-f", "-", input=saved)
+        time.sleep(1)
+
+
 # Exemption
 
 
