@@ -1,5 +1,6 @@
 """What the end-to-end tests share: one control plane, one operator under its own service account, a namespace per test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A control plane with everything but the operator."""
-    with Cluster.start(name="e2e") as running:
+    with Cluster.start(f"e2e-{os.getpid()}") as running:
         install(running)
         yield running
 

@@ -166,7 +166,11 @@ def test_an_outside_issuer_signs(kubectl: Kubectl) -> None:
     assert temporary["metadata"]["labels"]["cert-manager.io/next-private-key"] == "true"
     csr = parse_csr(base64.b64decode(waiting["spec"]["request"])).csr
     signing = SigningRequest(
-        csr, timedelta(hours=2), is_ca=False, usages=("digital signature", "key encipherment"), datetime.now(UTC)
+        csr,
+        timedelta(hours=2),
+        is_ca=False,
+        usages=("digital signature", "key encipherment"),
+        now=datetime.now(UTC),
     )
     chain = sign_leaf(signing, Signer(KEY))[0].public_bytes(Encoding.PEM)
     signed = {"certificate": base64.b64encode(chain).decode(), "ca": base64.b64encode(chain).decode()}
@@ -214,7 +218,7 @@ def pair(common_name: str, *, ca: bool = True, days: int = 10, key: Any = None) 
     own = key or generate_key(KeySpec("ECDSA", 256))
     csr = parse_csr(build_csr(RequestSpec(common_name=common_name, is_ca=ca), own)).csr
     begin = datetime.now(UTC) - timedelta(days=20)
-    signing = SigningRequest(csr, timedelta(days=20 + days), ca, ("cert sign",), begin)
+    signing = SigningRequest(csr, timedelta(days=20 + days), is_ca=ca, usages=("cert sign",), now=begin)
     chain = sign_leaf(signing, Signer(own))[0].public_bytes(Encoding.PEM)
     return {"tls.crt": chain.decode(), "tls.key": encode_key(own, "PKCS8").decode()}
 
