@@ -1,0 +1,1 @@
+"""Workloads against a real control plane, measured from outside the operator."""

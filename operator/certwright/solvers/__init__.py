@@ -1,0 +1,1 @@
+"""How challenges of an ACME CA are met: one module per way, behind ``contract``."""
