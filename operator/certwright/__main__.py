@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from certwright.access import NoAccess
 from certwright.api.duration import parse_go_duration
 from certwright.logs import configure_logging
 from certwright.settings import (
+    AcmeSettings,
     ApprovalSettings,
     IssuanceSettings,
     LeaseSettings,
@@ -28,6 +30,7 @@ from certwright.settings import (
     ServingSettings,
     Settings,
 )
+from certwright_issuers.egress import EgressPolicy, Network
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _cluster_options(run.add_argument_group("cluster"))
     _lease_options(run.add_argument_group("leader election"))
     _issuance_options(run.add_argument_group("issuance"))
+    _issuer_options(run.add_argument_group("issuers outside the process"))
     _observation_options(run.add_argument_group("observation"))
     return root
 
@@ -142,6 +146,32 @@ def _issuance_options(group: Options) -> None:
     )
 
 
+def _issuer_options(group: Options) -> None:
+    group.add_argument(
+        "--max-concurrent-challenges",
+        type=_positive,
+        default=AcmeSettings().max_challenges,
+        help="ACME challenges worked on at once",
+    )
+    group.add_argument(
+        "--issuer-egress-allow",
+        type=_networks,
+        default=(),
+        help="networks (CIDR) that issuers may always be at, loopback included",
+    )
+    group.add_argument(
+        "--issuer-egress-deny", type=_networks, default=(), help="networks (CIDR) that issuers must not be at"
+    )
+    group.add_argument(
+        "--issuer-egress-private",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=EgressPolicy().private,
+        help="whether issuers may be at private addresses",
+    )
+
+
 def _observation_options(group: Options) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
@@ -177,6 +207,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
             certificate_owner_ref=options.enable_certificate_owner_ref,
             copied_annotation_prefixes=options.copied_annotation_prefixes,
             renewal_jitter=options.renewal_jitter,
+        ),
+        acme=AcmeSettings(max_challenges=options.max_concurrent_challenges),
+        egress=EgressPolicy(
+            allow=options.issuer_egress_allow,
+            deny=options.issuer_egress_deny,
+            private=options.issuer_egress_private,
         ),
         approval=ApprovalSettings(enabled=approver, signer_names=options.approve_signer_names),
         serving=ServingSettings(
@@ -231,6 +267,13 @@ def _duration(text: str) -> timedelta:
 
 def _seconds(text: str) -> float:
     return _duration(text).total_seconds()
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(word) for word in _words(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of networks: {error}") from error
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from certwright_issuers.egress import EgressPolicy
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
@@ -85,6 +87,14 @@ class ApprovalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AcmeSettings:
+    """How certificates are ordered from ACME servers."""
+
+    #: Challenges worked on at once, of all issuers (API contract section 2.6).
+    max_challenges: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class ServingSettings:
     """What is served to Prometheus and to the kubelet; an empty address switches it off."""
 
@@ -109,4 +119,7 @@ class Settings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     issuance: IssuanceSettings = field(default_factory=IssuanceSettings)
     approval: ApprovalSettings = field(default_factory=ApprovalSettings)
+    acme: AcmeSettings = field(default_factory=AcmeSettings)
+    #: Where issuers may connect to. Application teams write their URLs.
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
     serving: ServingSettings = field(default_factory=ServingSettings)

@@ -14,11 +14,11 @@ from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.keys import choose_key
 from certwright.reconcile.nextkey import next_key_name
+from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.requests import create_request, delete_request
 from certwright.reconcile.signing import (
     DENIED_MESSAGE,
     ISSUED_MESSAGE,
-    Outcome,
     approved,
     approves,
     sign,

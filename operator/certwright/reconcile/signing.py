@@ -8,7 +8,6 @@ section 2.3). Approval and signature go out in one write where nothing has to be
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,6 +17,7 @@ from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.context import Context, Retry, about_request
+from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import find_condition, is_true, with_condition
 from certwright.secretfacts import TLS_KEY
@@ -28,7 +28,6 @@ from certwright_issuers.certificate import InvalidCertificate, parse_certificate
 from certwright_issuers.contract import (
     DEFAULT_DURATION,
     ConfigInvalid,
-    Issued,
     IssuerError,
     Pending,
     RateLimited,
@@ -50,19 +49,6 @@ WAITING_MESSAGE = "Not signing CertificateRequest until it is Approved"
 NOT_READY_MESSAGE = "Referenced issuer does not have a Ready status condition"
 
 SETTLED = frozenset({"Failed", "Issued", "Denied"})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an attempt to sign. ``state`` is the Ready reason: Pending, Failed or Issued."""
-
-    state: str
-    event_reason: str
-    message: str
-    issued: Issued | None = None
-    #: The request contradicts itself: nobody can ever sign it.
-    invalid: bool = False
-    retry_after: timedelta | None = None
 
 
 async def reconcile_request(context: Context, key: Key) -> float | None:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from certwright.api import Challenge
+from certwright.api import ACMEAuthorization, ACMEChallenge, Challenge, Order, Solver
 
 
 class SolverRefused(Exception):
@@ -49,4 +50,31 @@ class ChallengeSolver(Protocol):
 
     async def clean_up(self, challenge: Challenge) -> None:
         """Remove everything that was created for this challenge. Raises KubeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """How one authorization is to be met: what goes into the Challenge."""
+
+    #: HTTP-01 or DNS-01, as ``Challenge.spec.type`` has it.
+    type: str
+    #: The issuer's stanza with the Order's overriding annotations applied (contract section 3.1.2).
+    solver: Solver
+    #: Which of the CA's offers is taken.
+    offer: ACMEChallenge
+
+
+class Solvers(Protocol):
+    """All solvers of this process: which one meets which challenge. Pure look-ups, no I/O."""
+
+    def pick(self, solvers: Sequence[Solver], order: Order, authorization: ACMEAuthorization) -> Picked:
+        """Choose among an issuer's ``solvers``. The same for the same arguments.
+
+        Raises SolverRefused when none matches, with words that name the identifier and what would help.
+        """
+        ...
+
+    def for_challenge(self, challenge: Challenge) -> ChallengeSolver:
+        """The solver for ``challenge.spec.solver``. Raises SolverRefused for a kind that is not served."""
         ...
