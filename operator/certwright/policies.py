@@ -26,6 +26,7 @@ from certwright.csrspec import key_spec_of, request_spec_of
 from certwright.secretfacts import SecretFacts
 from certwright_issuers.csr import InvalidCSR, certificate_matches_spec, parse_csr_facts, request_matches_spec
 from certwright_issuers.keys import key_kind_violations
+from certwright_issuers.temporary import TEMPORARY_ISSUER
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,14 @@ def secret_is_a_pair(situation: Situation) -> Violation | None:
             "Issuing certificate as Secret contains a private key that does not match the certificate",
         )
     return None
+
+
+def certificate_is_not_temporary(situation: Situation) -> Violation | None:
+    """The certificate is not one that only bridges the time until the real one is issued (contract section 5.10)."""
+    certificate = _secret(situation).certificate
+    if certificate is None or certificate.issuer != TEMPORARY_ISSUER:
+        return None
+    return Violation("TemporaryCertificate", "Issuing certificate as Secret contains a temporary certificate")
 
 
 def secret_is_of_this_issuer(situation: Situation) -> Violation | None:
@@ -188,11 +197,12 @@ def certificate_is_unexpired(situation: Situation) -> Violation | None:
     return Violation("Expired", f"Certificate expired on {expired:%a, %d %b %Y %H:%M:%S} UTC")
 
 
-#: Both chains begin alike.
+#: A server can start with what the Secret holds.
+USABLE: Final[Sequence[Check]] = (secret_exists, secret_has_data, secret_is_a_pair)
+#: Both other chains begin alike.
 _COMMON: Final[Sequence[Check]] = (
-    secret_exists,
-    secret_has_data,
-    secret_is_a_pair,
+    *USABLE,
+    certificate_is_not_temporary,
     secret_is_of_this_issuer,
     secret_is_of_this_certificate,
     key_fits_the_spec,

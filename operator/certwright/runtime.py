@@ -27,6 +27,7 @@ from certwright.health import Server
 from certwright.ingest import Ingest
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
+from certwright.keystorefactory import KeystoreFactory
 from certwright.kube import (
     CERTIFICATE_REQUESTS,
     CERTIFICATES,
@@ -97,6 +98,8 @@ class Runtime:
             reporter = await stack.enter_async_context(Reporter(kube, own_identity().partition("_")[0]))
             keys = KeyFactory(self._settings.issuance.key_threads)
             stack.callback(keys.close)
+            keystores = KeystoreFactory()
+            stack.callback(keystores.close)
             pool = IssuerPool(kube, self._store, self._settings.cluster_resource_namespace)
             context = Context(
                 settings=self._settings,
@@ -106,6 +109,7 @@ class Runtime:
                 reporter=reporter,
                 issuers=pool,
                 keys=keys,
+                keystores=keystores,
                 now=lambda: datetime.now(UTC),
             )
             secrets = SecretWatch(kube, self._store, self._settings.namespace, self._ingest.secret)

@@ -13,6 +13,7 @@ import msgspec
 
 from certwright.api import ObjectMeta
 from certwright.api.groups import SECRET_FIELD_MANAGER
+from certwright.derived import sound_files
 from certwright_issuers.certificate import CertificateFacts, InvalidCertificate, parse_certificate_facts
 from certwright_issuers.digest import pem_digest
 from certwright_issuers.keys import InvalidKey, KeyFacts, key_facts, load_key
@@ -67,6 +68,8 @@ class SecretFacts:
     certificate_error: str
     #: SHA-256 of tls.crt, as in ``store.certificate_digest``.
     certificate_digest: bytes
+    #: Derived names (``derived.py``) that hold what they should.
+    sound: frozenset[str]
     #: Controller owner's UID, if any.
     owner_uid: str
     #: Labels, annotations and data keys that this operator applied (by managedFields).
@@ -109,6 +112,7 @@ def facts_of(secret: Secret) -> SecretFacts:
         certificate=certificate,
         certificate_error=certificate_error,
         certificate_digest=pem_digest(secret.data.get(TLS_CRT, b"")),
+        sound=sound_files(secret.data, secret.data.get(TLS_KEY, b""), secret.data.get(TLS_CRT, b"")),
         owner_uid=owners[0] if owners else "",
         applied_labels=_names(applied, "f:metadata", "f:labels"),
         applied_annotations=_names(applied, "f:metadata", "f:annotations"),

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from certwright.api import Certificate, CertificateRequest, Issuer, IssuerRef, ObjectMeta
+from certwright.derived import enabled_stores
 from certwright.secretfacts import SecretFacts
 from certwright.workqueue import Key
 
@@ -101,6 +102,7 @@ class Store:
         #: What is known of Secrets; None: known not to exist; no entry: has to be read.
         self.secrets: dict[NamespacedName, SecretFacts | None] = {}
         self._by_secret_name: Index[NamespacedName, Key] = Index()
+        self._by_password_secret: Index[NamespacedName, Key] = Index()
         self._requests_by_owner: Index[str, Key] = Index()
         self._users_of_issuer: Index[Key, Key] = Index()
         self._next_keys: Index[str, NamespacedName] = Index()
@@ -121,6 +123,7 @@ class Store:
             self._unindex_certificate(key, old)
         self.certificates[key] = certificate
         self._by_secret_name.add([NamespacedName(key.namespace, certificate.spec.secret_name)], key)
+        self._by_password_secret.add(_password_secrets(certificate), key)
         self._users_of_issuer.add([issuer_key(certificate.spec.issuer_ref, key.namespace)], key)
         return True
 
@@ -135,6 +138,7 @@ class Store:
 
     def _unindex_certificate(self, key: Key, old: Certificate) -> None:
         self._by_secret_name.remove([NamespacedName(key.namespace, old.spec.secret_name)], key)
+        self._by_password_secret.remove(_password_secrets(old), key)
         self._users_of_issuer.remove([issuer_key(old.spec.issuer_ref, key.namespace)], key)
 
     def certificates_for_secret(self, secret: NamespacedName) -> list[Certificate]:
@@ -238,8 +242,9 @@ class Store:
         return {where for where, facts in self.secrets.items() if facts is not None}
 
     def secret_users(self, where: NamespacedName) -> frozenset[Key]:
-        """Certificates and issuers whose spec names this Secret."""
-        return self._by_secret_name.get(where) | self._issuers_by_secret.get(where)
+        """Certificates and issuers whose spec names this Secret, be it for a keystore's password."""
+        own = self._by_secret_name.get(where) | self._by_password_secret.get(where)
+        return own | self._issuers_by_secret.get(where)
 
     def set_issuer_secrets(self, issuer: Key, secrets: frozenset[NamespacedName]) -> None:
         """Remember which Secrets an issuer reads, so that their changes reach it."""
@@ -294,6 +299,13 @@ class Store:
 def version_of(meta: ObjectMeta) -> int:
     """The resourceVersion as a number; 0 where there is none."""
     return int(meta.resource_version) if meta.resource_version.isdigit() else 0
+
+
+def _password_secrets(certificate: Certificate) -> list[NamespacedName]:
+    """The Secrets with the passwords of the keystores that are to be made."""
+    namespace = certificate.metadata.namespace
+    refs = [store.password_secret_ref for store in enabled_stores(certificate.spec).values()]
+    return [NamespacedName(namespace, ref.name) for ref in refs if ref is not None]
 
 
 def _owner_uids(meta: ObjectMeta) -> list[str]:

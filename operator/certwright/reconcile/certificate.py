@@ -16,12 +16,14 @@ from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.handover import WAITING, advance, fail
 from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue_at_once, issue_at_once
 from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
+from certwright.reconcile.keystores import StoreFailed, read_passwords, tell_missing
 from certwright.reconcile.nextkey import delete_next_key
 from certwright.reconcile.requests import NameTaken, delete_request
 from certwright.reconcile.signing import settle
 from certwright.reconcile.target import drift, reapply
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition
+from certwright.secretfacts import SecretFacts
 from certwright.workqueue import Key
 from certwright_issuers.csr import InvalidSpec
 from certwright_issuers.keys import InvalidKeySpec
@@ -94,19 +96,26 @@ def _backing_off(context: Context, view: View) -> bool:
 async def _issue(context: Context, view: View) -> View:
     """Start an issuance or take it further."""
     why = _why(view)
+    passwords = await read_passwords(context, view.certificate)
     try:
-        if not can_issue_at_once(context, view):
-            return await advance(context, view, why)
-        result = await issue_at_once(context, view, why)
+        if passwords.missing:
+            tell_missing(context, view.certificate, passwords)
+        # With a password missing, key and certificate have to be kept where they outlive this process.
+        if passwords.missing or not can_issue_at_once(context, view):
+            return await advance(context, view, why, passwords)
+        result = await issue_at_once(context, view, why, passwords)
         if isinstance(result, View):
             return result
         view = await gather(context, view.key, view.certificate)
-        context.staged.pop(view.key, None)
         if result.state == "Pending":
-            return await advance(context, view, why)
+            return await advance(context, view, why, passwords)
+        context.staged.pop(view.key, None)
         return await fail(context, view, result.event_reason if result.invalid else result.state, result.message)
     except CannotRegenerateKey as error:
         tell_cannot_regenerate(context, view, error)
+        await _stuck(context, view, why, error)
+    except StoreFailed as error:
+        context.reporter.warning(about_certificate(view.certificate), "KeystoreFailed", str(error))
         await _stuck(context, view, why, error)
     except (NameTaken, InvalidSpec, InvalidKeySpec) as error:
         context.reporter.warning(about_certificate(view.certificate), "RequestFailed", str(error))
@@ -144,9 +153,7 @@ async def _keep(context: Context, view: View) -> View:
         owner_ref = context.settings.issuance.certificate_owner_ref
         what = drift(view.certificate, view.secret, owner_ref=owner_ref)
         if what:
-            logger.info("Secret %s is applied again: %s", view.where.name, what)
-            await reapply(context, view.certificate, view.secret)
-            view = await gather(context, view.key, view.certificate)
+            view = await _repair(context, view, view.secret, what)
     for name in view.next_keys:
         await delete_next_key(context, view, name)
     status = statuses.observed(view)
@@ -155,6 +162,14 @@ async def _keep(context: Context, view: View) -> View:
         await _prune(context, view)
     _tell_renewal(context, view)
     return view
+
+
+async def _repair(context: Context, view: View, secret: SecretFacts, what: str) -> View:
+    try:
+        await reapply(context, view.certificate, secret, what)
+    except StoreFailed as error:
+        context.reporter.warning(about_certificate(view.certificate), "KeystoreFailed", str(error))
+    return await gather(context, view.key, view.certificate)
 
 
 async def _prune(context: Context, view: View) -> None:

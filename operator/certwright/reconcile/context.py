@@ -11,6 +11,7 @@ from certwright.api.groups import CERTIFICATE_API_VERSION
 from certwright.errors import NotFound
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
+from certwright.keystorefactory import KeystoreFactory
 from certwright.kube import CERTIFICATE_REQUESTS, CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, KubeClient
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
@@ -39,6 +40,7 @@ class Context:
     reporter: Reporter
     issuers: IssuerPool
     keys: KeyFactory
+    keystores: KeystoreFactory
     #: Wall clock, UTC, aware.
     now: Callable[[], datetime]
     #: Issuances by in-process issuers that have begun, by Certificate.

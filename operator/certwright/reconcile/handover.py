@@ -16,10 +16,12 @@ from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE
+from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import NextKey, delete_next_key, obtain_next_key
 from certwright.reconcile.requests import create_request, delete_request
 from certwright.reconcile.signing import settle
-from certwright.reconcile.target import Material, apply_secret, issuer_annotations
+from certwright.reconcile.target import apply_secret, issuer_annotations
+from certwright.reconcile.temporary import bridge
 from certwright.reconcile.view import View, gather, revision_of
 from certwright.reporter import find_condition, is_true
 from certwright.store import RequestRecord
@@ -27,21 +29,25 @@ from certwright.workqueue import Key
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.csr import InvalidCSR, build_csr, parse_csr_facts
 from certwright_issuers.keys import encode_key, spki_sha256
+from certwright_issuers.keystores import Content
 
 #: Between the trigger's own message and what the issuance waits for, in the Issuing condition.
 WAITING = ". Waiting: "
+#: How often a missing keystore password is looked for although the watch should tell, in seconds.
+PASSWORD_RECHECK = 300.0
 
 
-async def advance(context: Context, view: View, why: Violation) -> View:
+async def advance(context: Context, view: View, why: Violation, passwords: Passwords) -> View:
     """Take the issuance as far as it goes now; the view afterwards. Raises what the steps raise."""
     if not view.issuing:
         context.reporter.normal(about_certificate(view.certificate), "Issuing", why.message)
     next_key = await obtain_next_key(context, view)
-    view = await _show(context, view, Violation(why.reason, why.message.partition(WAITING)[0]), next_key)
+    waiting = _waits_for_issuer(context, view) or passwords.missing
+    view = await _show(context, view, why, waiting, next_key)
     request = await _request(context, view, next_key)
     name = request.metadata.name
     await settle(context, _held(context, view.key.namespace, name), view.key)
-    return await _conclude(context, view, _held(context, view.key.namespace, name).object, next_key)
+    return await _conclude(context, view, _held(context, view.key.namespace, name).object, next_key, passwords)
 
 
 def _held(context: Context, namespace: str, name: str) -> RequestRecord:
@@ -51,9 +57,8 @@ def _held(context: Context, namespace: str, name: str) -> RequestRecord:
     return record
 
 
-async def _show(context: Context, view: View, why: Violation, next_key: NextKey) -> View:
+async def _show(context: Context, view: View, why: Violation, waiting: str, next_key: NextKey) -> View:
     """Write Issuing=True, Ready and the name of the temporary Secret, together."""
-    waiting = _waits_for_issuer(context, view)
     message = f"{why.message}{WAITING}{waiting}" if waiting else why.message
     status = statuses.issuing(view, Violation(why.reason, message), next_key.secret_name)
     await statuses.write(context, view.certificate, status)
@@ -116,7 +121,9 @@ def _failed_before(request: CertificateRequest, since: datetime | None) -> bool:
     return failed_at is not None and since is not None and failed_at.replace(microsecond=0) < since
 
 
-async def _conclude(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
+async def _conclude(
+    context: Context, view: View, request: CertificateRequest, next_key: NextKey, passwords: Passwords
+) -> View:
     """Failure, success, or nothing yet. Denied wins over everything, then InvalidRequest, Failed, Issued."""
     conditions = request.status.conditions
     ready = find_condition(conditions, "Ready")
@@ -125,7 +132,7 @@ async def _conclude(context: Context, view: View, request: CertificateRequest, n
         if condition is not None and is_true(conditions, type_):
             return await fail(context, view, condition.reason, condition.message)
     if ready is None or ready.reason not in {"Failed", "Issued"}:
-        return view
+        return await bridge(context, view, request, next_key, passwords)
     if ready.reason == "Failed":
         return await fail(context, view, ready.reason, ready.message)
     # The store keeps no certificates: read it.
@@ -138,7 +145,7 @@ async def _conclude(context: Context, view: View, request: CertificateRequest, n
         _check(context, full, next_key)
     except InvalidCertificate as error:
         return await fail(context, view, "InvalidCertificate", str(error))
-    return await _succeed(context, view, full, next_key)
+    return await _succeed(context, view, full, next_key, passwords)
 
 
 def _check(context: Context, request: CertificateRequest, next_key: NextKey) -> None:
@@ -150,12 +157,19 @@ def _check(context: Context, request: CertificateRequest, next_key: NextKey) -> 
         raise InvalidCertificate("the issuer returned a certificate that has already expired")
 
 
-async def _succeed(context: Context, view: View, request: CertificateRequest, next_key: NextKey) -> View:
+async def _succeed(
+    context: Context, view: View, request: CertificateRequest, next_key: NextKey, passwords: Passwords
+) -> View:
+    """Store what was issued. Raises Retry while a keystore's password is missing: key and certificate are kept."""
     certificate = view.certificate
-    material = Material(
+    if passwords.missing:
+        raise Retry(passwords.missing, after=PASSWORD_RECHECK)
+    content = Content(
         encode_key(next_key.key, encoding_of(certificate.spec)), request.status.certificate, request.status.ca
     )
-    await apply_secret(context, certificate, issuer_annotations(request.spec.issuer_ref), material, view.secret)
+    keystores = await make_keystores(context, certificate, content, passwords, {})
+    issuer = issuer_annotations(request.spec.issuer_ref)
+    await apply_secret(context, certificate, issuer, content, view.secret, keystores)
     after = await gather(context, view.key, certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
     context.reporter.normal(about_certificate(certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)

@@ -13,6 +13,7 @@ from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.keys import choose_key
+from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import next_key_name
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.requests import create_request, delete_request
@@ -26,12 +27,13 @@ from certwright.reconcile.signing import (
     write_status,
 )
 from certwright.reconcile.staged import Staged
-from certwright.reconcile.target import Material, apply_secret, issuer_annotations
+from certwright.reconcile.target import apply_secret, issuer_annotations
 from certwright.reconcile.view import View, gather
 from certwright.reporter import find_condition, is_true
 from certwright_issuers.contract import Issued
 from certwright_issuers.csr import build_csr, parse_csr_facts, request_matches_spec
 from certwright_issuers.keys import encode_key, key_facts, key_kind_violations
+from certwright_issuers.keystores import Content
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 
@@ -52,10 +54,11 @@ def can_issue_at_once(context: Context, view: View) -> bool:
     )
 
 
-async def issue_at_once(context: Context, view: View, why: Violation) -> View | Outcome:
+async def issue_at_once(context: Context, view: View, why: Violation, passwords: Passwords) -> View | Outcome:
     """Issue; the view afterwards, or the outcome that keeps the request from being signed.
 
-    Raises CannotRegenerateKey, NameTaken, Retry and KubeError; another call then goes on where this one stopped.
+    Raises CannotRegenerateKey, NameTaken, StoreFailed, Retry and KubeError; another call then goes on where this one
+    stopped.
     """
     staged = await _staged(context, view)
     if staged.request is None:
@@ -65,7 +68,7 @@ async def issue_at_once(context: Context, view: View, why: Violation) -> View | 
     outcome = await _sign(context, view, staged)
     if outcome is not None:
         return outcome
-    await _store(context, view, staged)
+    await _store(context, view, staged, passwords)
     after = await gather(context, view.key, view.certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
     context.staged.pop(view.key, None)
@@ -142,11 +145,12 @@ def _latest(context: Context, staged: Staged) -> CertificateRequest:
     raise Retry(f"CertificateRequest {meta.name} was deleted while it was being signed")
 
 
-async def _store(context: Context, view: View, staged: Staged) -> None:
+async def _store(context: Context, view: View, staged: Staged, passwords: Passwords) -> None:
     """Write the Secret, unless an earlier attempt has."""
     issued: Issued | None = staged.issued
     if issued is None or staged.request is None:
         raise AssertionError("the certificate has been issued before it is stored")
-    material = Material(encode_key(staged.key, encoding_of(view.certificate.spec)), issued.chain_pem, issued.ca_pem)
+    content = Content(encode_key(staged.key, encoding_of(view.certificate.spec)), issued.chain_pem, issued.ca_pem)
+    keystores = await make_keystores(context, view.certificate, content, passwords, {})
     issuer = issuer_annotations(staged.request.spec.issuer_ref)
-    await apply_secret(context, view.certificate, issuer, material, view.secret)
+    await apply_secret(context, view.certificate, issuer, content, view.secret, keystores)

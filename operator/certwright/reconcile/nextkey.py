@@ -16,7 +16,7 @@ from certwright.csrspec import key_spec_of
 from certwright.errors import AlreadyExists
 from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry, about_certificate
-from certwright.reconcile.keys import choose_key
+from certwright.reconcile.keys import ChosenKey, choose_key
 from certwright.reconcile.target import controller_ref
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY, Secret
@@ -58,7 +58,9 @@ async def obtain_next_key(context: Context, view: View) -> NextKey:
         found = await _usable(context, view, keep)
         if found is not None:
             return found
-    return await _make(context, view)
+    made = await _make(context, view)
+    context.staged.pop(view.key, None)
+    return made
 
 
 async def _usable(context: Context, view: View, name: str) -> NextKey | None:
@@ -87,7 +89,7 @@ async def _usable(context: Context, view: View, name: str) -> NextKey | None:
 
 async def _make(context: Context, view: View) -> NextKey:
     certificate = view.certificate
-    chosen = await choose_key(context, view)
+    chosen = _begun(context, view) or await choose_key(context, view)
     name = next_key_name(certificate)
     body = {
         "apiVersion": "v1",
@@ -119,6 +121,16 @@ async def _make(context: Context, view: View) -> NextKey:
     else:
         context.reporter.normal(about, "Generated", f'Stored new private key in temporary Secret resource "{name}"')
     return NextKey(name, chosen.key)
+
+
+def _begun(context: Context, view: View) -> ChosenKey | None:
+    """The key of an issuance that was to be done at once and now has to wait: its request may have been signed."""
+    staged = context.staged.get(view.key)
+    if staged is None or (staged.uid, staged.revision) != (view.certificate.metadata.uid, view.revision):
+        return None
+    if key_kind_violations(key_facts(staged.key), key_spec_of(view.certificate.spec)):
+        return None
+    return ChosenKey(staged.key, reused=False)
 
 
 async def _own(context: Context, certificate: Certificate, where: NamespacedName) -> NextKey | None:

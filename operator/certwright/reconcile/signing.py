@@ -131,7 +131,7 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
     try:
         if loaded.type.needs_private_key and key is None:
             key = await _annotated_key(context, request)
-        signing = _signing_request(context, request, parsed, key)
+        signing = signing_request(context, request, parsed, key)
         result = await loaded.issuer.sign(signing)
         if isinstance(result, Pending):
             return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
@@ -149,7 +149,7 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
 INVALID = "InvalidRequest"
 
 
-def _signing_request(
+def signing_request(
     context: Context, request: CertificateRequest, parsed: ParsedCSR, key: PrivateKey | None
 ) -> SigningRequest:
     """The issuer's view of a request. Raises RequestRejected if it contradicts itself."""

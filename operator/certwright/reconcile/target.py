@@ -8,7 +8,8 @@ taken over from it lose what it had applied.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 from certwright.api import Certificate, CertificateSpec, IssuerRef
@@ -21,29 +22,21 @@ from certwright.api.groups import (
     LABEL_FILTERED_CACHE,
     SECRET_FIELD_MANAGER,
 )
+from certwright.derived import DERIVED, STORE_NAMES, output_files, output_types, wanted_files
 from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry
+from certwright.reconcile.keystores import make_keystores, read_passwords, tell_missing
 from certwright.secretfacts import CA_CRT, TLS_CRT, TLS_KEY, Secret, SecretFacts, facts_of
 from certwright.store import NamespacedName
 from certwright_issuers.certificate import CertificateFacts, parse_certificate_facts
-from certwright_issuers.keystores import combined_pem, key_der
+from certwright_issuers.keystores import Content
 from certwright_issuers.names import csv_line
 
+logger = logging.getLogger(__name__)
+
 TLS_TYPE = "kubernetes.io/tls"
-#: additionalOutputFormats type -> data key.
-OUTPUT_KEYS = {"DER": "key.der", "CombinedPEM": "tls-combined.pem"}
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What was issued: PEM bytes. Never printed."""
-
-    key_pem: bytes
-    chain_pem: bytes
-    ca_pem: bytes
-
-    def __repr__(self) -> str:
-        return "<Material>"
+#: What :func:`drift` calls keystores that are missing, when nothing else is wrong.
+KEYSTORES = "keystores"
 
 
 def labels_for(spec: CertificateSpec) -> dict[str, str]:
@@ -97,30 +90,47 @@ def drift(certificate: Certificate, secret: SecretFacts, *, owner_ref: bool) -> 
 
     Only for a Secret that holds a valid pair issued for this Certificate.
     """
-    if secret.certificate is None or secret.annotations.get(ANNOTATION_CERTIFICATE_NAME) is None:
+    annotated = secret.annotations.get(ANNOTATION_CERTIFICATE_NAME) is not None
+    if secret.certificate is None or not (annotated or secret.applied_keys):
         return ""
     spec = certificate.spec
-    issuer = {name: secret.annotations.get(name, "") for name in issuer_annotations(spec.issuer_ref)}
-    annotations = annotations_for(spec, certificate.metadata.name, issuer, secret.certificate)
+    annotations = annotations_for(
+        spec, certificate.metadata.name, _issuer_of(certificate, secret.annotations), secret.certificate
+    )
     labels = labels_for(spec)
-    outputs = {OUTPUT_KEYS[output.type] for output in spec.additional_output_formats if output.type in OUTPUT_KEYS}
+    wanted = wanted_files(spec, with_ca=CA_CRT in secret.keys)
+    lost = wanted - (secret.sound & secret.applied_keys)
     checks = (
         ("labels", any(secret.labels.get(name) != value for name, value in labels.items())),
         ("annotations", any(secret.annotations.get(name) != value for name, value in annotations.items())),
         ("labels no longer in the template", bool(secret.applied_labels - labels.keys())),
         ("annotations no longer in the template", bool(secret.applied_annotations - annotations.keys())),
-        ("additional output formats", set(OUTPUT_KEYS.values()) & secret.keys != outputs),
         ("owner reference", owner_ref and secret.owner_uid != certificate.metadata.uid),
+        ("derived data no longer in the spec", bool(secret.applied_keys & DERIVED - wanted)),
+        ("additional output formats", bool(lost - STORE_NAMES)),
+        (KEYSTORES, bool(lost & STORE_NAMES)),
     )
     return next((what for what, wrong in checks if wrong), "")
 
 
+def _issuer_of(certificate: Certificate, annotations: Mapping[str, str]) -> dict[str, str]:
+    """The issuer annotations of a Secret as they are; where all are lost, those of the spec."""
+    ours = issuer_annotations(certificate.spec.issuer_ref)
+    return {name: annotations.get(name, "") for name in ours} if ours.keys() & annotations.keys() else ours
+
+
 async def apply_secret(
-    context: Context, certificate: Certificate, issuer: dict[str, str], material: Material, known: SecretFacts | None
+    context: Context,
+    certificate: Certificate,
+    issuer: dict[str, str],
+    content: Content,
+    known: SecretFacts | None,
+    keystores: Mapping[str, bytes],
 ) -> SecretFacts:
     """Write the target Secret. Raises Conflict when it changed since ``known``, Refused when it is immutable."""
     where = NamespacedName(certificate.metadata.namespace, certificate.spec.secret_name)
-    body = secret_body(certificate, issuer, material, known, owner_ref=context.settings.issuance.certificate_owner_ref)
+    owner_ref = context.settings.issuance.certificate_owner_ref
+    body = secret_body(certificate, issuer, content, known, keystores, owner_ref=owner_ref)
     path = SECRETS.path(where.namespace, where.name)
     written = await context.kube.apply(path, body, Secret, field_manager=SECRET_FIELD_MANAGER)
     facts = facts_of(written)
@@ -132,30 +142,47 @@ async def apply_secret(
     return facts
 
 
-async def reapply(context: Context, certificate: Certificate, known: SecretFacts) -> None:
-    """Write the Secret again with the key and certificate it holds: metadata or derived data had drifted."""
+async def reapply(context: Context, certificate: Certificate, known: SecretFacts, what: str) -> None:
+    """Write the Secret again with the key and certificate it holds, because of ``what`` :func:`drift` has found.
+
+    Keystores that are there stay as they are, whatever became of their passwords. Raises StoreFailed.
+    """
     where = NamespacedName(certificate.metadata.namespace, certificate.spec.secret_name)
     secret = await context.read_secret(where)
     if secret is None or secret.metadata.resource_version != known.resource_version:
         context.store.forget_secret(where)
         raise Retry(f"Secret {where.name} changed while it was being repaired")
-    material = Material(secret.data[TLS_KEY], secret.data[TLS_CRT], secret.data.get(CA_CRT, b""))
-    issuer = {
-        name: secret.metadata.annotations.get(name, "") for name in issuer_annotations(certificate.spec.issuer_ref)
-    }
-    await apply_secret(context, certificate, issuer, material, known)
+    kept = {name: secret.data[name] for name in STORE_NAMES & known.sound & known.applied_keys}
+    passwords = await read_passwords(context, certificate)
+    if passwords.missing:
+        tell_missing(context, certificate, passwords)
+    content = Content(secret.data[TLS_KEY], secret.data[TLS_CRT], secret.data.get(CA_CRT, b""))
+    keystores = await make_keystores(context, certificate, content, passwords, kept)
+    if what == KEYSTORES and keystores == kept:
+        return
+    logger.info("Secret %s is applied again: %s", where.name, what)
+    await apply_secret(
+        context, certificate, _issuer_of(certificate, secret.metadata.annotations), content, known, keystores
+    )
 
 
 def secret_body(
-    certificate: Certificate, issuer: dict[str, str], material: Material, known: SecretFacts | None, *, owner_ref: bool
+    certificate: Certificate,
+    issuer: dict[str, str],
+    content: Content,
+    known: SecretFacts | None,
+    keystores: Mapping[str, bytes],
+    *,
+    owner_ref: bool,
 ) -> dict[str, Any]:
     """The apply configuration. An existing Secret keeps its type (8.25) and must be the version that was judged."""
     spec = certificate.spec
-    facts = parse_certificate_facts(material.chain_pem)
-    data = {TLS_KEY: material.key_pem, TLS_CRT: material.chain_pem}
-    if material.ca_pem:
-        data[CA_CRT] = material.ca_pem
-    data |= _outputs(spec, material)
+    facts = parse_certificate_facts(content.chain_pem)
+    data = {TLS_KEY: content.key_pem, TLS_CRT: content.chain_pem}
+    if content.ca_pem:
+        data[CA_CRT] = content.ca_pem
+    data |= output_files(output_types(spec), content.key_pem, content.chain_pem)
+    data |= keystores
     metadata: dict[str, Any] = {
         "name": spec.secret_name,
         "namespace": certificate.metadata.namespace,
@@ -184,16 +211,4 @@ def controller_ref(certificate: Certificate) -> dict[str, Any]:
         "uid": certificate.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": True,
-    }
-
-
-def _outputs(spec: CertificateSpec, material: Material) -> dict[str, bytes]:
-    makers = {
-        "DER": lambda: key_der(material.key_pem),
-        "CombinedPEM": lambda: combined_pem(material.key_pem, material.chain_pem),
-    }
-    return {
-        OUTPUT_KEYS[output.type]: makers[output.type]()
-        for output in spec.additional_output_formats
-        if output.type in makers
     }

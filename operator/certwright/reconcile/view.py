@@ -11,7 +11,15 @@ from datetime import datetime
 
 from certwright.api import Certificate
 from certwright.api.groups import ANNOTATION_CERTIFICATE_NAME, ANNOTATION_CERTIFICATE_REVISION
-from certwright.policies import READINESS, TRIGGER, Situation, Violation, conflicting_certificates, first_violation
+from certwright.policies import (
+    READINESS,
+    TRIGGER,
+    USABLE,
+    Situation,
+    Violation,
+    conflicting_certificates,
+    first_violation,
+)
 from certwright.reconcile.context import Context
 from certwright.reconcile.renewal import Renewal, renewal_of
 from certwright.reporter import is_true
@@ -40,6 +48,8 @@ class View:
     renewal: Renewal | None
     #: Why it should be issued, leaving aside whether it may be now.
     trigger: Violation | None
+    #: Why nothing could be served with what the Secret holds; None when it could.
+    unusable: Violation | None
     #: Why it is not Ready; None when it is.
     unready: Violation | None
     now: datetime
@@ -92,6 +102,7 @@ async def gather(context: Context, key: Key, certificate: Certificate, *, just_i
         owner=owner if lost else "",
         renewal=renewal,
         trigger=first_violation(TRIGGER, situation),
+        unusable=first_violation(USABLE, situation),
         unready=Violation("IncorrectCertificate", conflicting_certificates(owner))
         if lost
         else first_violation(READINESS, situation),
