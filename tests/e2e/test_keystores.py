@@ -26,8 +26,8 @@ WAITING_FOR = {"jks": {"create": True, "passwordSecretRef": {"name": "pass", "ke
 MISSING = "KeystorePasswordSecretNotFound"
 
 
-def store_password(kubectl: Kubectl, password: str = "changeit", key: str = "word") -> None:
-    data = {key: base64.b64encode(password.encode()).decode()}
+def store_password(kubectl: Kubectl, key: str = "word") -> None:
+    data = {key: base64.b64encode(b"changeit").decode()}
     kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pass"}, "data": data})
 
 

@@ -69,14 +69,20 @@ def chain(
     of: Certificate, key: PrivateKey = KEY, begin: datetime = NOW, lifetime: timedelta = timedelta(days=90)
 ) -> bytes:
     """A certificate for ``of``, signed with its own key."""
-    signing = SigningRequest(
+    return sign_leaf(signing(of, key, begin, lifetime), Signer(key))[0].public_bytes(Encoding.PEM)
+
+
+def signing(
+    of: Certificate, key: PrivateKey, begin: datetime = NOW, lifetime: timedelta = timedelta(days=90)
+) -> SigningRequest:
+    """What an issuer is asked for ``of``."""
+    return SigningRequest(
         csr=parse_csr(build_csr(request_spec_of(of.spec), key)).csr,
         duration=lifetime,
         is_ca=bool(of.spec.is_ca),
         usages=of.spec.usages or ("digital signature", "key encipherment"),
         now=begin,
     )
-    return sign_leaf(signing, Signer(key))[0].public_bytes(Encoding.PEM)
 
 
 def secret(

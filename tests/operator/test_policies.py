@@ -8,7 +8,8 @@ import pytest
 from certwright.policies import READINESS, TRIGGER, Situation, Violation, first_violation, request_violations
 from certwright.secretfacts import SecretFacts
 from certwright_issuers.keys import KeySpec, encode_key, generate_key
-from tests.operator.builders import KEY, NOW, OTHER_KEY, certificate, chain, request, secret
+from certwright_issuers.temporary import sign_temporarily
+from tests.operator.builders import KEY, NOW, OTHER_KEY, certificate, chain, request, secret, signing
 
 
 def situation(facts: SecretFacts | None, **changes: Any) -> Situation:
@@ -53,6 +54,12 @@ CASES = [
         lambda: situation(secret(data={"tls.key": encode_key(OTHER_KEY, "PKCS1")})),
         "InvalidKeyPair",
         "Issuing certificate as Secret contains a private key that does not match the certificate",
+    ),
+    (
+        "temporary certificate",
+        lambda: situation(secret(data={"tls.crt": sign_temporarily(signing(certificate(), KEY))})),
+        "TemporaryCertificate",
+        "Issuing certificate as Secret contains a temporary certificate",
     ),
     (
         "another issuer",
