@@ -35,6 +35,9 @@ from certwright_issuers.egress import EgressPolicy, Network
 logger = logging.getLogger(__name__)
 
 APPROVER = "certificaterequests-approver"
+#: Seconds after which a thread hands the interpreter back: the Lease's and the one that makes keystores share it with
+#: the event loop.
+SWITCH_INTERVAL = 0.0005
 
 
 class Options(Protocol):
@@ -233,8 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(options.logging_format, options.v)
     # Objects of a store live long: fewer, larger collections (measured: a quarter of the time at start).
     gc.set_threshold(20_000, 20, 50)
-    # The Lease thread hands the interpreter back within half a millisecond.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings_of(options)))

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from certwright.api import Certificate, CertificateStatus, Condition
 from certwright.fence import Fence
+from certwright.looplag import LoopLag
 from certwright.reporter import find_condition
 from certwright.store import Store
 from certwright.worker import Workers
@@ -35,10 +36,11 @@ TIMES: dict[str, tuple[str, Callable[[CertificateStatus], datetime | None]]] = {
 class StoreCollector(Collector):
     """Walks the store at each scrape; nothing is kept in between, so no series outlives its object."""
 
-    def __init__(self, store: Store, workers: Workers | None, fence: Fence) -> None:
+    def __init__(self, store: Store, workers: Workers | None, fence: Fence, lag: LoopLag) -> None:
         self._store = store
         self._workers = workers
         self._fence = fence
+        self._lag = lag
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -96,12 +98,17 @@ class StoreCollector(Collector):
         yield GaugeMetricFamily(
             "certwright_leader", "Whether this replica may write.", value=1.0 if self._fence.is_open else 0.0
         )
+        yield GaugeMetricFamily(
+            "certwright_event_loop_lag_seconds",
+            "The longest that the event loop was held up within the last one to two minutes.",
+            value=self._lag.longest,
+        )
 
 
-def render_metrics(store: Store, workers: Workers | None, fence: Fence) -> tuple[int, str, str]:
+def render_metrics(store: Store, workers: Workers | None, fence: Fence, lag: LoopLag) -> tuple[int, str, str]:
     """Status, content type and body of a scrape."""
     registry = CollectorRegistry()
-    registry.register(StoreCollector(store, workers, fence))
+    registry.register(StoreCollector(store, workers, fence, lag))
     ProcessCollector(registry=registry)
     return 200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry).decode()
 

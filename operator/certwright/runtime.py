@@ -38,6 +38,7 @@ from certwright.kube import (
     Resource,
 )
 from certwright.leases import LeaseThread, own_identity
+from certwright.looplag import LoopLag
 from certwright.metrics import render_metrics
 from certwright.reconcile.context import Context
 from certwright.reporter import Reporter
@@ -79,6 +80,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fence = Fence()
+        self._lag = LoopLag()
         self._stopping = asyncio.Event()
         self._synced = False
         self._loop = asyncio.get_running_loop()
@@ -93,6 +95,8 @@ class Runtime:
         access = load_access(self._settings.kubeconfig, self._settings.context)
         self._install_signals()
         async with AsyncExitStack() as stack:
+            self._lag.start()
+            stack.callback(self._lag.stop)
             kube = await stack.enter_async_context(KubeClient(access, self._settings.kube, self._fence))
             await self._serve(stack)
             reporter = await stack.enter_async_context(Reporter(kube, own_identity().partition("_")[0]))
@@ -296,7 +300,7 @@ class Runtime:
         serving = self._settings.serving
         pages = {"/livez": self._livez, "/healthz": self._livez, "/readyz": self._readyz}
         await stack.enter_async_context(Server(serving.health_address, pages))
-        metrics = {"/metrics": lambda: render_metrics(self._store, self._workers, self._fence)}
+        metrics = {"/metrics": lambda: render_metrics(self._store, self._workers, self._fence, self._lag)}
         await stack.enter_async_context(Server(serving.metrics_address, metrics))
 
     def _livez(self) -> tuple[int, str, str]:
