@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 W ?= w1
-N ?= 1000
+N ?=
 
 .DEFAULT_GOAL := help
 
@@ -41,7 +41,7 @@ test: check ## Everything, the tests against real components included
 
 .PHONY: bench
 bench: install ## A workload: make bench W=w1 N=1000 (w1 burst, w2 restart, w6 one issuance)
-	$(BIN)/python -m bench $(W) --count $(N)
+	$(BIN)/python -m bench $(W) $(if $(N),--count $(N))
 
 .PHONY: generate
 generate: install ## Write crds/ from the models in operator/certwright/api

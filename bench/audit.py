@@ -1,0 +1,105 @@
+"""What an operator asked of the API server, counted from the audit log.
+
+The log has one line for each finished request (policy level Metadata). Counted are the lines of one user whose request
+was received within a window of time. A request that changed nothing counts like any other: the API server had the work.
+
+* *object write*: create, update, patch or delete that succeeded, of anything but Events, Leases, and reviews of access
+  or tokens;
+* *event*: create, update or patch of an Event that succeeded;
+* *conflict*: any write answered with 409;
+* *failure*: any other write answered with an error;
+* *read*: get or list; watches are counted when they end, and not here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+READS = frozenset({"get", "list"})
+#: Groups whose "objects" are questions.
+QUESTIONS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
+
+
+class _User(msgspec.Struct, gc=False):
+    username: str = ""
+
+
+class _ObjectRef(msgspec.Struct, gc=False):
+    resource: str = ""
+    subresource: str = ""
+    api_group: str = msgspec.field(default="", name="apiGroup")
+
+
+class _Answer(msgspec.Struct, gc=False):
+    code: int = 0
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One line of the log; ``received`` is aware."""
+
+    verb: str
+    received: datetime = msgspec.field(name="requestReceivedTimestamp")
+    user: _User = msgspec.field(default_factory=_User)
+    object_ref: _ObjectRef = msgspec.field(default_factory=_ObjectRef, name="objectRef")
+    answer: _Answer = msgspec.field(default_factory=_Answer, name="responseStatus")
+
+
+@dataclass
+class Counts:
+    """Requests by what they were."""
+
+    object_writes: int = 0
+    events: int = 0
+    conflicts: int = 0
+    failures: int = 0
+    reads: int = 0
+    #: ``<verb> <resource>[/<subresource>]`` and, if not success, the status: how many.
+    by_request: Counter[str] = field(default_factory=Counter[str])
+    #: When the last write or Event was received.
+    last_write: datetime | None = None
+
+
+def count(entries: Iterable[Entry], user: str, start: datetime, end: datetime) -> Counts:
+    """Count what ``user`` asked from ``start`` up to ``end``."""
+    counts = Counts()
+    for entry in entries:
+        if entry.user.username == user and start <= entry.received <= end:
+            _add(counts, entry)
+    return counts
+
+
+def _add(counts: Counts, entry: Entry) -> None:
+    ref, code = entry.object_ref, entry.answer.code
+    if ref.resource == "leases" or ref.api_group in QUESTIONS:
+        return
+    what = f"{entry.verb} {ref.resource}{'/' + ref.subresource if ref.subresource else ''}"
+    counts.by_request[what if code < 400 else f"{what} {code}"] += 1
+    if entry.verb in READS:
+        counts.reads += 1
+    if entry.verb not in WRITES:
+        return
+    counts.last_write = max(counts.last_write or entry.received, entry.received)
+    if code == 409:
+        counts.conflicts += 1
+    elif code >= 400:
+        counts.failures += 1
+    elif ref.resource == "events":
+        counts.events += 1
+    else:
+        counts.object_writes += 1
+
+
+def read(log: Path) -> Iterator[Entry]:
+    """All lines, those of files the API server has rotated away included."""
+    for file in sorted(log.parent.glob(f"{log.stem}*{log.suffix}")):
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield msgspec.json.decode(line, type=Entry)
