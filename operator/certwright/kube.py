@@ -76,6 +76,9 @@ CERTIFICATES = Resource("cert-manager.io", "v1", "certificates")
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
 ISSUERS = Resource("cert-manager.io", "v1", "issuers")
 CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers")
+#: Questions about permissions, which are asked by creating one and are stored nowhere: one's own, and another user's.
+SELF_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")
 
 
 class _Status(msgspec.Struct, gc=False):

@@ -20,6 +20,7 @@ import msgspec
 
 from certwright.access import Access, load_access
 from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
+from certwright.approver import Approver
 from certwright.errors import Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
 from certwright.handlers import REGISTRY
@@ -112,6 +113,7 @@ class Runtime:
                 queue=self._queue,
                 reporter=reporter,
                 issuers=pool,
+                approver=Approver(kube, self._settings.approval),
                 keys=keys,
                 keystores=keystores,
                 now=lambda: datetime.now(UTC),

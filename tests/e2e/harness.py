@@ -1,9 +1,12 @@
 """kubectl, conditions and an operator process, for the end-to-end tests."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,21 @@ class Operator:
         """SIGKILL."""
         self.process.kill()
         self.process.wait(5)
+
+
+@contextmanager
+def in_place_of(shared: Operator, cluster: Cluster, kubeconfig: Path, log: Path, *flags: str) -> Iterator[Operator]:
+    """An operator with flags of its own that holds the Lease while the shared one is stopped."""
+    os.kill(shared.process.pid, signal.SIGSTOP)
+    cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller", "--ignore-not-found")
+    ports = ("--metrics-listen-address=", "--healthz-listen-address=")
+    running = Operator(cluster, kubeconfig, log, *ports, *flags)
+    try:
+        running.wait_for_log("is held by this process")
+        yield running
+    finally:
+        running.stop()
+        os.kill(shared.process.pid, signal.SIGCONT)
 
 
 def install(cluster: Cluster) -> None:

@@ -101,7 +101,7 @@ async def _issue(context: Context, view: View) -> View:
         if passwords.missing:
             tell_missing(context, view.certificate, passwords)
         # With a password missing, key and certificate have to be kept where they outlive this process.
-        if passwords.missing or not can_issue_at_once(context, view):
+        if passwords.missing or not await can_issue_at_once(context, view):
             return await advance(context, view, why, passwords)
         result = await issue_at_once(context, view, why, passwords)
         if isinstance(result, View):
@@ -201,4 +201,7 @@ def _next_look(context: Context, view: View) -> float | None:
             statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
         )
     ahead = [(moment - view.now).total_seconds() for moment in moments if moment is not None and moment > view.now]
+    permission = context.approver.recheck_after(view.certificate.spec.issuer_ref, view.key.namespace)
+    if view.issuing and permission is not None:
+        ahead.append(permission)
     return min(*ahead, LONGEST_SLEEP) if ahead else None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from certwright.api import Certificate, CertificateRequest, Issuer
 from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.approver import Approver
 from certwright.errors import NotFound
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
@@ -39,6 +40,7 @@ class Context:
     queue: WorkQueue
     reporter: Reporter
     issuers: IssuerPool
+    approver: Approver
     keys: KeyFactory
     keystores: KeystoreFactory
     #: Wall clock, UTC, aware.

@@ -23,7 +23,7 @@ from certwright.reconcile.signing import settle
 from certwright.reconcile.target import apply_secret, issuer_annotations
 from certwright.reconcile.temporary import bridge
 from certwright.reconcile.view import View, gather, revision_of
-from certwright.reporter import find_condition, is_true
+from certwright.reporter import find_condition
 from certwright.store import RequestRecord
 from certwright.workqueue import Key
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
@@ -116,25 +116,37 @@ def _has_key(request: CertificateRequest, next_key: NextKey) -> bool:
 
 
 def _failed_before(request: CertificateRequest, since: datetime | None) -> bool:
-    """Whether this is the failed request of an earlier attempt (second precision, contract row 8.18)."""
-    failed_at = request.status.failure_time
-    return failed_at is not None and since is not None and failed_at.replace(microsecond=0) < since
+    """Whether this is the failed request of an earlier attempt (second precision, contract row 8.18).
+
+    Issuers of other APIs may leave failureTime out: then its age decides, because an attempt begins before its request.
+    """
+    if since is None or _failure(request) is None:
+        return False
+    failed_at = request.status.failure_time or request.metadata.creation_timestamp
+    return failed_at.replace(microsecond=0) < since
+
+
+def _failure(request: CertificateRequest) -> tuple[str, str] | None:
+    """Reason and message of a request that has failed for good: Denied wins, then InvalidRequest, then Failed."""
+    conditions = request.status.conditions
+    for type_ in ("Denied", "InvalidRequest"):
+        condition = find_condition(conditions, type_)
+        if condition is not None and condition.status == "True":
+            return condition.reason, condition.message
+    ready = find_condition(conditions, "Ready")
+    return (ready.reason, ready.message) if ready is not None and ready.reason == "Failed" else None
 
 
 async def _conclude(
     context: Context, view: View, request: CertificateRequest, next_key: NextKey, passwords: Passwords
 ) -> View:
-    """Failure, success, or nothing yet. Denied wins over everything, then InvalidRequest, Failed, Issued."""
-    conditions = request.status.conditions
-    ready = find_condition(conditions, "Ready")
-    for type_ in ("Denied", "InvalidRequest"):
-        condition = find_condition(conditions, type_)
-        if condition is not None and is_true(conditions, type_):
-            return await fail(context, view, condition.reason, condition.message)
-    if ready is None or ready.reason not in {"Failed", "Issued"}:
+    """Failure, success, or nothing yet."""
+    failure = _failure(request)
+    if failure is not None:
+        return await fail(context, view, *failure)
+    ready = find_condition(request.status.conditions, "Ready")
+    if ready is None or ready.reason != "Issued":
         return await bridge(context, view, request, next_key, passwords)
-    if ready.reason == "Failed":
-        return await fail(context, view, ready.reason, ready.message)
     # The store keeps no certificates: read it.
     try:
         path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name)

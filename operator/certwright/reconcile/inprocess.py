@@ -21,7 +21,6 @@ from certwright.reconcile.signing import (
     DENIED_MESSAGE,
     ISSUED_MESSAGE,
     approved,
-    approves,
     sign,
     with_outcome,
     write_status,
@@ -38,7 +37,7 @@ from certwright_issuers.keystores import Content
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 
 
-def can_issue_at_once(context: Context, view: View) -> bool:
+async def can_issue_at_once(context: Context, view: View) -> bool:
     """Whether nobody else has to do anything for this issuance, and no slower one is under way."""
     ref = view.certificate.spec.issuer_ref
     loaded = context.issuers.find(ref, view.key.namespace)
@@ -49,8 +48,8 @@ def can_issue_at_once(context: Context, view: View) -> bool:
         and loaded.type is not None
         and loaded.type.in_process
         and loaded.health.ready
-        and approves(context.settings.approval, ref, view.key.namespace)
         and not view.next_keys
+        and await context.approver.approves(ref, view.key.namespace)
     )
 
 

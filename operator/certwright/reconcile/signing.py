@@ -15,13 +15,14 @@ import msgspec
 from certwright.api import CertificateRequest, CertificateRequestStatus, Condition, IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
+from certwright.approver import signer_names
+from certwright.errors import Forbidden
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import find_condition, is_true, with_condition
 from certwright.secretfacts import TLS_KEY
-from certwright.settings import ApprovalSettings
 from certwright.store import NamespacedName, RequestRecord
 from certwright.workqueue import Key
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
@@ -57,7 +58,7 @@ async def reconcile_request(context: Context, key: Key) -> float | None:
     if record is None or record.meta.deletion_timestamp is not None:
         return None
     await settle(context, record, key)
-    return None
+    return context.approver.recheck_after(record.object.spec.issuer_ref, key.namespace)
 
 
 async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
@@ -65,23 +66,24 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
     request = record.object
     conditions = request.status.conditions
     ready = find_condition(conditions, "Ready")
+    ref, namespace = request.spec.issuer_ref, request.metadata.namespace
+    is_ours = ref.effective_group == DEFAULT_ISSUER_GROUP
     if is_true(conditions, "Denied"):
-        if ready is None or ready.reason != "Denied":
+        # Issuers of other APIs say so themselves.
+        if is_ours and (ready is None or ready.reason != "Denied"):
             await _write(context, request, conditions, Outcome("Denied", "Denied", DENIED_MESSAGE))
         return
     settled = ready is not None and ready.reason in SETTLED
     if settled or record.certificate_digest or is_true(conditions, "InvalidRequest"):
         return
     is_approved = is_true(conditions, "Approved")
-    approving = not is_approved and approves(
-        context.settings.approval, request.spec.issuer_ref, request.metadata.namespace
-    )
+    approving = not is_approved and await context.approver.approves(ref, namespace)
     if approving:
         conditions = approved(conditions, context.now())
     elif not is_approved:
-        context.reporter.normal(about_request(request), "WaitingForApproval", WAITING_MESSAGE)
+        context.reporter.normal(about_request(request), "WaitingForApproval", waiting_message(context, ref, namespace))
         return
-    if request.spec.issuer_ref.effective_group != DEFAULT_ISSUER_GROUP:
+    if not is_ours:
         if approving:
             await _write(context, request, conditions, None)
             context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
@@ -92,22 +94,21 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
         raise Retry(outcome.message, outcome.retry_after.total_seconds())
 
 
+def waiting_message(context: Context, ref: IssuerRef, namespace: str) -> str:
+    """What a request waits for that nobody has approved or denied yet."""
+    if not context.approver.wants(ref, namespace):
+        return WAITING_MESSAGE
+    name = signer_names(ref, namespace)[0]
+    return (
+        f"{WAITING_MESSAGE}; certwright itself may not approve it: that takes the verb approve on the resource signers of "
+        f"cert-manager.io with the name {name}, or another approver"
+    )
+
+
 def approved(conditions: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
     """``conditions`` with our approval."""
     return with_condition(
         conditions, "Approved", status="True", reason=APPROVED_REASON, message=APPROVED_MESSAGE, now=now
-    )
-
-
-def approves(settings: ApprovalSettings, ref: IssuerRef, namespace: str) -> bool:
-    """Whether the built-in approver approves requests for this signer (names as in RBAC on ``signers``)."""
-    if not settings.enabled:
-        return False
-    plural = ref.effective_kind.lower() + "s"
-    scoped = ref.name if ref.effective_kind.startswith("Cluster") else f"{namespace}.{ref.name}"
-    name = f"{plural}.{ref.effective_group}/{scoped}"
-    return any(
-        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in settings.signer_names
     )
 
 
@@ -273,6 +274,10 @@ async def write_status(
     """Patch the status and take the answer into the store. Raises Conflict if the request changed meanwhile."""
     path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name, "status")
     patch = status_patch(request.metadata, request.status, status)
-    written = await context.kube.merge_patch(path, patch, CertificateRequest)
+    try:
+        written = await context.kube.merge_patch(path, patch, CertificateRequest)
+    except Forbidden:
+        context.approver.forget()
+        raise
     context.store.put_request(written)
     return written
