@@ -124,8 +124,11 @@ def connector(
     limit_per_host: int = 16,
     keepalive_timeout: float = 30.0,
     force_close: bool = False,
+    resolver: AbstractResolver | None = None,
 ) -> aiohttp.TCPConnector:
     """An aiohttp connector that dials only what ``policy`` allows. ``tls=False`` skips verification.
+
+    ``resolver`` finds addresses instead of the system; the connector does not close it.
 
     Names are resolved once per connection and the connection goes to an address of that very answer.
     """
@@ -137,7 +140,7 @@ def connector(
 
     return aiohttp.TCPConnector(
         ssl=tls,
-        resolver=_GuardedResolver(policy),
+        resolver=GuardedResolver(policy, resolver or aiohttp.ThreadedResolver()),
         socket_factory=guarded_socket,
         limit_per_host=limit_per_host,
         force_close=force_close,
@@ -156,16 +159,17 @@ def environment_proxy(url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
-class _GuardedResolver(AbstractResolver):
+class GuardedResolver(AbstractResolver):
     """Drops forbidden addresses from an answer, so that a permitted one among them is still found."""
 
-    def __init__(self, policy: EgressPolicy) -> None:
+    def __init__(self, policy: EgressPolicy, inner: AbstractResolver) -> None:
         self._policy = policy
-        self._inner = aiohttp.ThreadedResolver()
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        """Addresses of ``host`` that may be dialled. Raises :class:`EgressRefused` if it has others alone, OSError."""
         answer = await self._inner.resolve(host, port, family)
         refused: str | None = None
         allowed: list[ResolveResult] = []
@@ -181,6 +185,7 @@ class _GuardedResolver(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
+        """Close the inner resolver."""
         await self._inner.close()
 
 

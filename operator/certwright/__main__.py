@@ -10,6 +10,7 @@ import asyncio
 import gc
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -24,6 +25,7 @@ from certwright.logs import configure_logging
 from certwright.settings import (
     AcmeSettings,
     ApprovalSettings,
+    HTTP01Settings,
     IssuanceSettings,
     LeaseSettings,
     QueueSettings,
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _lease_options(run.add_argument_group("leader election"))
     _issuance_options(run.add_argument_group("issuance"))
     _issuer_options(run.add_argument_group("issuers outside the process"))
+    _http01_options(run.add_argument_group("ACME HTTP-01 challenges"))
     _observation_options(run.add_argument_group("observation"))
     return root
 
@@ -175,6 +178,43 @@ def _issuer_options(group: Options) -> None:
     )
 
 
+def _http01_options(group: Options) -> None:
+    settings = HTTP01Settings()
+    group.add_argument(
+        "--acme-http01-solver-listen-address",
+        default=settings.listen_address,
+        help="where this process answers challenges; empty: it does not",
+    )
+    group.add_argument(
+        "--acme-http01-solver-address",
+        type=_endpoints,
+        default=(),
+        help="list of IP:port at which ingress controllers reach the replicas, for operators outside the cluster",
+    )
+    group.add_argument(
+        "--acme-http01-solver-service",
+        type=_namespaced_name,
+        default="",
+        help="NAMESPACE/NAME of the Service that selects the replicas; else $POD_IP is the only address",
+    )
+    group.add_argument(
+        "--acme-http01-solver-nameservers",
+        type=_nameservers,
+        default=(),
+        help="list of DNS servers IP[:port] that self-checks ask; else as the system resolves names",
+    )
+    group.add_argument(
+        "--acme-http01-solver-extra-labels",
+        type=_labels,
+        default={},
+        help="list of key=value for what is made for challenges",
+    )
+    parts = ("image", "run-as-non-root", "runtime-class-name")
+    resources = [f"resource-{kind}-{unit}" for kind in ("request", "limits") for unit in ("cpu", "memory")]
+    for part in (*parts, *resources):
+        group.add_argument(f"--acme-http01-solver-{part}", help="accepted without effect: no solver pod is started")
+
+
 def _observation_options(group: Options) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
@@ -210,6 +250,14 @@ def settings_of(options: argparse.Namespace) -> Settings:
             certificate_owner_ref=options.enable_certificate_owner_ref,
             copied_annotation_prefixes=options.copied_annotation_prefixes,
             renewal_jitter=options.renewal_jitter,
+        ),
+        http01=HTTP01Settings(
+            listen_address=options.acme_http01_solver_listen_address,
+            addresses=options.acme_http01_solver_address,
+            service=options.acme_http01_solver_service,
+            pod_ip=os.environ.get("POD_IP", ""),
+            nameservers=options.acme_http01_solver_nameservers,
+            extra_labels=options.acme_http01_solver_extra_labels,
         ),
         acme=AcmeSettings(max_challenges=options.max_concurrent_challenges),
         egress=EgressPolicy(
@@ -276,6 +324,47 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(word) for word in _words(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of networks: {error}") from error
+
+
+def _endpoints(text: str) -> tuple[tuple[str, int], ...]:
+    found = tuple(_endpoint(word) for word in _words(text))
+    for address, _ in found:
+        if ipaddress.ip_address(address).is_loopback:
+            raise argparse.ArgumentTypeError(f"{address} is a loopback address, which no ingress controller can reach")
+    return found
+
+
+def _nameservers(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple(_endpoint(word, 53) for word in _words(text))
+
+
+def _endpoint(text: str, default_port: int = 0) -> tuple[str, int]:
+    """``10.0.0.1:8089`` or ``[2001:db8::1]:8089``; without a port if there is a default one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.count(":") > 1 and not text.startswith("[")) or text.endswith("]"):
+        host, port = text, str(default_port)
+    try:
+        address, number = str(ipaddress.ip_address(host.strip("[]"))), int(port)
+    except ValueError:
+        address, number = "", 0
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address and a port, such as 10.0.0.1:8089")
+    return address, number
+
+
+def _namespaced_name(text: str) -> str:
+    namespace, slash, name = text.partition("/")
+    if text and not (namespace and slash and name and "/" not in name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME")
+    return text
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = [word.partition("=") for word in _words(text)]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of key=value")
+    return {key: value for key, _, value in pairs}
 
 
 def _words(text: str) -> tuple[str, ...]:

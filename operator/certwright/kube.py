@@ -72,6 +72,9 @@ class Resource:
 
 SECRETS = Resource("", "v1", "secrets")
 EVENTS = Resource("", "v1", "events")
+SERVICES = Resource("", "v1", "services")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
 CERTIFICATES = Resource("cert-manager.io", "v1", "certificates")
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
 ISSUERS = Resource("cert-manager.io", "v1", "issuers")

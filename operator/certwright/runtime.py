@@ -18,10 +18,11 @@ from typing import Any
 import kopf
 import msgspec
 
+from certwright import __version__
 from certwright.access import Access, load_access
 from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
 from certwright.approver import Approver
-from certwright.errors import Forbidden, Gone, KubeError, NotFound, Transient
+from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
 from certwright.handlers import REGISTRY
 from certwright.health import Server
@@ -45,6 +46,11 @@ from certwright.reconcile.context import Context
 from certwright.reporter import Reporter
 from certwright.secretwatch import SecretWatch
 from certwright.settings import Settings
+from certwright.solvers.http01 import HTTP01Solver
+from certwright.solvers.registry import SolverRegistry
+from certwright.solvers.resolver import NameserverResolver, SystemResolver
+from certwright.solvers.selfcheck import SelfCheck
+from certwright.solvers.server import SolverServer
 from certwright.store import Store
 from certwright.worker import Workers
 from certwright.workqueue import Key, WorkQueue
@@ -90,6 +96,8 @@ class Runtime:
         self._ingest = Ingest(self._store, self._queue)
         self._workers: Workers | None = None
         self._lease: LeaseThread | None = None
+        self._http01: HTTP01Solver | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Run until told to stop by a signal. Raises NoAccess when there is no cluster to talk to."""
@@ -106,6 +114,7 @@ class Runtime:
             keystores = KeystoreFactory()
             stack.callback(keystores.close)
             pool = IssuerPool(kube, self._store, self._settings.cluster_resource_namespace)
+            http01 = self._http01 = await stack.enter_async_context(self._http01_solver(kube))
             context = Context(
                 settings=self._settings,
                 kube=kube,
@@ -116,6 +125,7 @@ class Runtime:
                 approver=Approver(kube, self._settings.approval),
                 keys=keys,
                 keystores=keystores,
+                solvers=SolverRegistry({"HTTP-01": http01}),
                 now=lambda: datetime.now(UTC),
             )
             secrets = SecretWatch(kube, self._store, self._settings.namespace, self._ingest.secret)
@@ -293,8 +303,21 @@ class Runtime:
         self._loop.call_soon_threadsafe(lambda: self._lead(leading=leading))
 
     def _lead(self, *, leading: bool) -> None:
-        if self._workers is not None and not self._stopping.is_set():
-            self._workers.lead(leading=leading)
+        if self._workers is None or self._stopping.is_set():
+            return
+        self._workers.lead(leading=leading)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep") if leading else None
+
+    async def _sweep(self) -> None:
+        """Remove what a former leader has left of HTTP-01 challenges. The next leader gets what fails here."""
+        if self._http01 is None:
+            return
+        try:
+            await self._http01.sweep()
+        except (KubeError, Fenced) as error:
+            logger.warning("left-overs of HTTP-01 challenges can't be looked for: %s", error)
 
     # Health and end
 
@@ -304,6 +327,17 @@ class Runtime:
         await stack.enter_async_context(Server(serving.health_address, pages))
         metrics = {"/metrics": lambda: render_metrics(self._store, self._workers, self._fence, self._lag)}
         await stack.enter_async_context(Server(serving.metrics_address, metrics))
+        answers = self._store.live_challenges.answer
+        await stack.enter_async_context(SolverServer(self._settings.http01.listen_address, answers))
+
+    def _http01_solver(self, kube: KubeClient) -> HTTP01Solver:
+        settings = self._settings
+        nameservers = settings.http01.nameservers
+        resolver = NameserverResolver(nameservers) if nameservers else SystemResolver()
+        self_check = SelfCheck(settings.egress, resolver, f"certwright/{__version__}")
+        return HTTP01Solver(
+            kube, settings.http01, self._store.live_challenges, self_check, namespace=settings.namespace
+        )
 
     def _livez(self) -> tuple[int, str, str]:
         """Bad when the Lease thread has died: the process would never write again."""

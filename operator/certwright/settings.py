@@ -103,6 +103,29 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HTTP01Settings:
+    """How HTTP-01 challenges are answered: by every replica itself, behind Ingresses made for the purpose."""
+
+    #: Where this process answers challenges; empty: it does not. The port is that of cert-manager's solver pods.
+    listen_address: str = "0.0.0.0:8089"
+    #: IP address and port of each replica as ingress controllers reach them; for operators outside the cluster.
+    addresses: tuple[tuple[str, int], ...] = ()
+    #: ``namespace/name`` of a Service that selects the replicas: its ready endpoints are the addresses.
+    service: str = ""
+    #: This pod's IP, if neither of the above says more.
+    pod_ip: str = ""
+    #: ``address:port`` of the DNS servers that self-checks ask; empty: as the system resolves names.
+    nameservers: tuple[tuple[str, int], ...] = ()
+    #: On everything that is made for challenges.
+    extra_labels: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def listen_port(self) -> int:
+        """The port of :attr:`listen_address`."""
+        return int(self.listen_address.rpartition(":")[2] or 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of the above, and what does not belong to a group."""
 
@@ -123,3 +146,4 @@ class Settings:
     #: Where issuers may connect to. Application teams write their URLs.
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    http01: HTTP01Settings = field(default_factory=HTTP01Settings)

@@ -18,6 +18,7 @@ import msgspec
 from certwright.api import Certificate, CertificateRequest, Issuer, IssuerRef, ObjectMeta
 from certwright.derived import enabled_stores
 from certwright.secretfacts import SecretFacts
+from certwright.solvers.live import LiveChallenges
 from certwright.workqueue import Key
 
 K = TypeVar("K", bound=Hashable)
@@ -99,6 +100,8 @@ class Store:
         self.certificates: dict[Key, Certificate] = {}
         self.requests: dict[Key, RequestRecord] = {}
         self.issuers: dict[Key, Issuer] = {}
+        #: HTTP-01 challenges that a CA may still look for.
+        self.live_challenges = LiveChallenges()
         #: What is known of Secrets; None: known not to exist; no entry: has to be read.
         self.secrets: dict[NamespacedName, SecretFacts | None] = {}
         self._by_secret_name: Index[NamespacedName, Key] = Index()

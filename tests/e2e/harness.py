@@ -16,6 +16,8 @@ from devcluster import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICE_ACCOUNT = ("cert-manager", "certwright")
+#: For an operator beside another one in the same network.
+NO_PORTS = ("--metrics-listen-address=", "--healthz-listen-address=", "--acme-http01-solver-listen-address=")
 
 
 class Kubectl:
@@ -132,8 +134,7 @@ def in_place_of(shared: Operator, cluster: Cluster, kubeconfig: Path, log: Path,
     """An operator with flags of its own that holds the Lease while the shared one is stopped."""
     os.kill(shared.process.pid, signal.SIGSTOP)
     cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller", "--ignore-not-found")
-    ports = ("--metrics-listen-address=", "--healthz-listen-address=")
-    running = Operator(cluster, kubeconfig, log, *ports, *flags)
+    running = Operator(cluster, kubeconfig, log, *NO_PORTS, *flags)
     try:
         running.wait_for_log("is held by this process")
         yield running

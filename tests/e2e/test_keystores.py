@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from devcluster import Cluster
-from tests.e2e.harness import Kubectl, Operator, condition, is_true
+from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, is_true
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, data_of, revision, secret_of, x509_of
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -101,8 +101,7 @@ def test_a_certificate_that_waits_for_a_password_outlives_the_process(
     os.kill(operator.process.pid, signal.SIGSTOP)
     try:
         cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller")
-        flags = ("--metrics-listen-address=", "--healthz-listen-address=")
-        other = Operator(cluster, operator_kubeconfig, tmp_path / "log", *flags)
+        other = Operator(cluster, operator_kubeconfig, tmp_path / "log", *NO_PORTS)
         other.wait_for_log("is held by this process")
         store_password(kubectl)
         kubectl.wait_ready("web")

@@ -53,7 +53,11 @@ class Replicas:
 
     def start(self, kubeconfig: Path, *flags: str) -> Operator:
         number = len(self._running)
-        ports = ("--metrics-listen-address=", f"--healthz-listen-address=127.0.0.1:{9600 + number}")
+        ports = (
+            "--metrics-listen-address=",
+            f"--healthz-listen-address=127.0.0.1:{9600 + number}",
+            "--acme-http01-solver-listen-address=",
+        )
         running = Operator(self._cluster, kubeconfig, self._folder / f"{number}.log", *ports, *flags)
         self._running.append(running)
         return running

@@ -42,7 +42,7 @@ from certwright.api.meta import (
     SecretKeySelector,
     ServiceAccountRef,
 )
-from certwright.api.solvers import DNS01Solver, HTTP01Solver, ParentReference, Solver, SolverSelector
+from certwright.api.solvers import DNS01Solver, HTTP01Ingress, HTTP01Solver, ParentReference, Solver, SolverSelector
 from certwright.api.vault import VaultAuth, VaultIssuer
 from certwright.api.venafi import VenafiIssuer
 
@@ -70,6 +70,7 @@ __all__ = [
     "Condition",
     "DNS01Solver",
     "ExternalAccountBinding",
+    "HTTP01Ingress",
     "HTTP01Solver",
     "Issuer",
     "IssuerRef",

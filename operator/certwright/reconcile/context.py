@@ -18,6 +18,7 @@ from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
 from certwright.settings import Settings
+from certwright.solvers.contract import Solvers
 from certwright.store import NamespacedName, Store
 from certwright.workqueue import Key, WorkQueue
 
@@ -43,6 +44,7 @@ class Context:
     approver: Approver
     keys: KeyFactory
     keystores: KeystoreFactory
+    solvers: Solvers
     #: Wall clock, UTC, aware.
     now: Callable[[], datetime]
     #: Issuances by in-process issuers that have begun, by Certificate.
