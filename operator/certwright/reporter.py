@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from certwright.api import Condition, ObjectMeta
-from certwright.errors import Fenced, KubeError, NotFound
+from certwright.errors import AlreadyExists, Conflict, Fenced, KubeError, NotFound, Throttled, Transient
 from certwright.kube import EVENTS, KubeClient
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ CONDITION_MESSAGE_LIMIT = 4096
 QUEUE_LIMIT = 20_000
 #: Event writers at once: few, so that a burst of issuances is not slowed by its own announcements.
 WRITERS = 4
+#: Seconds between the tries of one Event; after them it is dropped.
+RETRY_PAUSES = (0.2, 1.0, 4.0)
 AGGREGATION_WINDOW = timedelta(hours=1)
 AGGREGATION_LIMIT = 4096
 
@@ -140,12 +142,25 @@ class Reporter:
         while True:
             subject, type_, reason, message, when = await self._queue.get()
             try:
-                await self._write(subject, type_, reason, message, when)
+                await self._deliver(subject, type_, reason, message, when)
             except (KubeError, Fenced) as error:
                 self.dropped += 1
                 logger.debug("Event %s not written: %s", reason, error)
             finally:
                 self._queue.task_done()
+
+    async def _deliver(self, subject: Subject, type_: str, reason: str, message: str, when: datetime) -> None:
+        for pause in RETRY_PAUSES:
+            try:
+                return await self._write(subject, type_, reason, message, when)
+            except AlreadyExists:
+                # Names are unique, so this one is ours and the answer to its creation was lost.
+                return None
+            except Throttled as error:
+                await asyncio.sleep(error.retry_after)
+            except (Transient, Conflict):
+                await asyncio.sleep(pause)
+        return await self._write(subject, type_, reason, message, when)
 
     async def _write(self, subject: Subject, type_: str, reason: str, message: str, when: datetime) -> None:
         namespace = subject.meta.namespace or "default"

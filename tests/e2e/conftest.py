@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import Cluster
-from tests.e2e.harness import SERVICE_ACCOUNT, Kubectl, Operator, install
+from tests.e2e.harness import SERVICE_ACCOUNT, Kubectl, Operator, Replicas, install
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,3 +60,11 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
     """kubectl in the test's namespace."""
     return Kubectl(cluster, namespace)
+
+
+@pytest.fixture
+def replicas(cluster: Cluster, tmp_path: Path) -> Iterator[Replicas]:
+    """Operators of the test's own."""
+    made = Replicas(cluster, tmp_path)
+    yield made
+    made.end()

@@ -129,18 +129,53 @@ class Operator:
         self.process.wait(5)
 
 
+class Replicas:
+    """Starts operators that don't share ports, and ends them all."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self._cluster = cluster
+        self._folder = folder
+        self._running: list[Operator] = []
+
+    def start(self, kubeconfig: Path, *flags: str) -> Operator:
+        """One more operator."""
+        number = len(self._running)
+        ports = (*NO_PORTS, f"--healthz-listen-address=127.0.0.1:{9600 + number}")
+        running = Operator(self._cluster, kubeconfig, self._folder / f"{number}.log", *ports, *flags)
+        self._running.append(running)
+        return running
+
+    def end(self) -> None:
+        """Stop those that still run."""
+        for running in self._running:
+            if running.process.poll() is None:
+                os.kill(running.process.pid, signal.SIGCONT)
+                running.stop()
+
+
+@contextmanager
+def resting(cluster: Cluster, shared: Operator) -> Iterator[None]:
+    """The shared operator is stopped, without its Lease, while others run in its place."""
+    delete_lease = ("-n", "kube-system", "delete", "lease", "cert-manager-controller", "--ignore-not-found")
+    os.kill(shared.process.pid, signal.SIGSTOP)
+    cluster.kubectl(*delete_lease)
+    try:
+        yield
+    finally:
+        cluster.kubectl(*delete_lease)
+        os.kill(shared.process.pid, signal.SIGCONT)
+
+
 @contextmanager
 def in_place_of(shared: Operator, cluster: Cluster, kubeconfig: Path, log: Path, *flags: str) -> Iterator[Operator]:
     """An operator with flags of its own that holds the Lease while the shared one is stopped."""
-    os.kill(shared.process.pid, signal.SIGSTOP)
-    cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller", "--ignore-not-found")
-    running = Operator(cluster, kubeconfig, log, *NO_PORTS, *flags)
-    try:
-        running.wait_for_log("is held by this process")
-        yield running
-    finally:
-        running.stop()
-        os.kill(shared.process.pid, signal.SIGCONT)
+    with resting(cluster, shared):
+        running = Operator(cluster, kubeconfig, log, *NO_PORTS, *flags)
+        try:
+            running.wait_for_log("is held by this process")
+            yield running
+        finally:
+            running.stop()
 
 
 def install(cluster: Cluster) -> None:

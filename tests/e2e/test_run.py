@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from devcluster import Cluster
-from tests.e2e.harness import ROOT, Kubectl, Operator, is_true
+from tests.e2e.harness import ROOT, Kubectl, Operator, Replicas, is_true, resting
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, revision
 
 LEASE = ("-n", "kube-system", "get", "lease", "cert-manager-controller", "-o", "jsonpath={.spec.holderIdentity}")
@@ -22,11 +22,8 @@ SECOND = "certwright-b"
 @pytest.fixture(scope="module", autouse=True)
 def alone(cluster: Cluster, operator: Operator) -> Iterator[None]:
     """The shared operator rests while this module runs its own."""
-    os.kill(operator.process.pid, signal.SIGSTOP)
-    cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller")
-    yield
-    cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller", "--ignore-not-found")
-    os.kill(operator.process.pid, signal.SIGCONT)
+    with resting(cluster, operator):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -41,40 +38,6 @@ def second_account(cluster: Cluster) -> Path:
         binding["subjects"][0]["name"] = SECOND
     cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([account, *bindings]))
     return cluster.service_account_kubeconfig("cert-manager", SECOND).inner
-
-
-class Replicas:
-    """Starts operators that don't share ports, and ends them all."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self._cluster = cluster
-        self._folder = folder
-        self._running: list[Operator] = []
-
-    def start(self, kubeconfig: Path, *flags: str) -> Operator:
-        number = len(self._running)
-        ports = (
-            "--metrics-listen-address=",
-            f"--healthz-listen-address=127.0.0.1:{9600 + number}",
-            "--acme-http01-solver-listen-address=",
-        )
-        running = Operator(self._cluster, kubeconfig, self._folder / f"{number}.log", *ports, *flags)
-        self._running.append(running)
-        return running
-
-    def end(self) -> None:
-        for running in self._running:
-            if running.process.poll() is None:
-                os.kill(running.process.pid, signal.SIGCONT)
-                running.stop()
-
-
-@pytest.fixture
-def replicas(cluster: Cluster, tmp_path: Path) -> Iterator[Replicas]:
-    """Operators of the test's own."""
-    made = Replicas(cluster, tmp_path)
-    yield made
-    made.end()
 
 
 def holder(cluster: Cluster) -> str:

@@ -14,7 +14,7 @@ from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.handover import WAITING, advance, fail
-from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue_at_once, issue_at_once
+from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue_at_once, issue_at_once, tell_issued
 from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
 from certwright.reconcile.keystores import StoreFailed, read_passwords, tell_missing
 from certwright.reconcile.nextkey import delete_next_key
@@ -51,6 +51,7 @@ async def reconcile_certificate(context: Context, key: Key) -> float | None:
         return await _yield_secret(context, view)
     if _finished(view):
         view = await _finish(context, view)
+    tell_issued(context, view)
     if view.issuing or (view.trigger is not None and not _backing_off(context, view)):
         view = await _issue(context, view)
     else:
@@ -79,9 +80,10 @@ def _finished(view: View) -> bool:
 async def _finish(context: Context, view: View) -> View:
     after = await gather(context, view.key, view.certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
-    context.staged.pop(view.key, None)
-    context.reporter.normal(about_certificate(view.certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
-    return await gather(context, view.key, view.certificate)
+    view = await gather(context, view.key, view.certificate)
+    if not tell_issued(context, view):
+        context.reporter.normal(about_certificate(view.certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
+    return view
 
 
 def _backing_off(context: Context, view: View) -> bool:
@@ -105,6 +107,7 @@ async def _issue(context: Context, view: View) -> View:
             return await advance(context, view, why, passwords)
         result = await issue_at_once(context, view, why, passwords)
         if isinstance(result, View):
+            tell_issued(context, result)
             return result
         view = await gather(context, view.key, view.certificate)
         if result.state == "Pending":

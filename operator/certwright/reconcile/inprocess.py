@@ -59,7 +59,7 @@ async def issue_at_once(context: Context, view: View, why: Violation, passwords:
     Raises CannotRegenerateKey, NameTaken, StoreFailed, Retry and KubeError; another call then goes on where this one
     stopped.
     """
-    staged = await _staged(context, view)
+    staged = await _staged(context, view, None if view.issuing else why.message)
     if staged.request is None:
         staged.request = await create_request(
             context, view.certificate, staged.revision, staged.csr_pem, next_key_name(view.certificate)
@@ -70,17 +70,30 @@ async def issue_at_once(context: Context, view: View, why: Violation, passwords:
     await _store(context, view, staged, passwords)
     after = await gather(context, view.key, view.certificate, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
-    context.staged.pop(view.key, None)
-    about = about_certificate(view.certificate)
-    if not view.issuing:
-        context.reporter.normal(about, "Issuing", why.message)
-    context.reporter.normal(about, "Issuing", CERTIFICATE_ISSUED_MESSAGE)
-    for note in staged.issued.notes if staged.issued else ():
-        context.reporter.warning(about, note.reason, note.message)
     return await gather(context, view.key, view.certificate)
 
 
-async def _staged(context: Context, view: View) -> Staged:
+def tell_issued(context: Context, view: View) -> bool:
+    """The Events of an issuance whose last write has been carried out, also when the answer to it was lost.
+
+    Once; whether there was anything to tell.
+    """
+    staged, certificate = context.staged.get(view.key), view.certificate
+    if staged is None or staged.issued is None:
+        return False
+    if (staged.uid, staged.revision) != (certificate.metadata.uid, certificate.status.revision):
+        return False
+    del context.staged[view.key]
+    about = about_certificate(certificate)
+    if staged.why is not None:
+        context.reporter.normal(about, "Issuing", staged.why)
+    context.reporter.normal(about, "Issuing", CERTIFICATE_ISSUED_MESSAGE)
+    for note in staged.issued.notes:
+        context.reporter.warning(about, note.reason, note.message)
+    return True
+
+
+async def _staged(context: Context, view: View, why: str | None) -> Staged:
     """What an earlier attempt has left that still fits, else a fresh key and CSR; leftovers of older ones are removed."""
     staged = context.staged.get(view.key)
     if staged is not None and not _fits(staged, view):
@@ -94,7 +107,7 @@ async def _staged(context: Context, view: View) -> Staged:
     if staged is None:
         chosen = await choose_key(context, view)
         csr_pem = build_csr(request_spec_of(view.certificate.spec), chosen.key)
-        staged = Staged(view.certificate.metadata.uid, view.revision, chosen.key, csr_pem)
+        staged = Staged(view.certificate.metadata.uid, view.revision, chosen.key, csr_pem, why)
         context.staged[view.key] = staged
     return staged
 

@@ -22,6 +22,8 @@ class Staged:
     revision: int
     key: PrivateKey = field(repr=False)
     csr_pem: bytes
+    #: What the first Event says; None when that has been told already.
+    why: str | None
     #: As created; None until the API server has it.
     request: CertificateRequest | None = None
     #: None until signed.
