@@ -18,7 +18,7 @@ import msgspec
 
 from certwright.api import ObjectMeta
 from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
-from certwright.errors import Forbidden, Gone, Transient
+from certwright.errors import Gone, KubeError
 from certwright.kube import METADATA, METADATA_LIST, SECRETS, KubeClient
 from certwright.secretfacts import Secret, facts_of
 from certwright.store import NamespacedName, Store, version_of
@@ -72,7 +72,7 @@ class SecretWatch:
                 self._failures = 0
             except Gone:
                 self._version = ""
-            except (Transient, Forbidden, msgspec.MsgspecError) as error:
+            except (KubeError, msgspec.MsgspecError) as error:
                 pause = RETRY_PAUSES[min(self._failures, len(RETRY_PAUSES) - 1)]
                 self._failures += 1
                 logger.warning("Secrets can't be watched, next try in %.0f s: %s", pause, error)

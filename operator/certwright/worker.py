@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 
 from certwright.errors import (
     AlreadyExists,
@@ -26,6 +27,10 @@ from certwright.workqueue import Backoff, Key
 
 logger = logging.getLogger(__name__)
 
+#: Seconds to wait at most after a conflict, however often it repeats.
+CONFLICT_LONGEST = 2.0
+#: A namespace on its way out takes nothing new, and its objects go with it: nobody needs advice, or hurry.
+TERMINATING_RECHECK = 15.0
 RECONCILERS = {
     "Certificate": reconcile_certificate,
     "CertificateRequest": reconcile_request,
@@ -109,8 +114,7 @@ class Workers:
         except (Conflict, AlreadyExists, NotFound, Gone) as error:
             await self._reread(key, error)
         except Forbidden as error:
-            self._tell(key, error)
-            self._later(key, None, str(error))
+            self._forbidden(key, error)
         except Transient as error:
             self._later(key, None, str(error))
         except KubeError as error:
@@ -139,20 +143,23 @@ class Workers:
                 await self._context.refresh_issuer(key)
         except KubeError as second:
             error = second
-        self._later(key, None, str(error))
+        # What was read is new: no reason to wait longer and longer.
+        self._later(key, None, str(error), longest=CONFLICT_LONGEST)
 
-    def _later(self, key: Key, after: float | None, why: str) -> None:
+    def _later(self, key: Key, after: float | None, why: str, longest: float = math.inf) -> None:
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
-        delay = self._backoff.delay(failures) if after is None else max(0.0, after)
+        delay = min(longest, self._backoff.delay(failures)) if after is None else max(0.0, after)
         logger.info("again in %.1f s: %s", delay, why)
         self._context.queue.add_after(key, delay)
 
-    def _tell(self, key: Key, error: KubeError) -> None:
-        """Name a missing permission where the user looks; a namespace on its way out needs no advice."""
-        self.sync_errors[key.kind] += 1
+    def _forbidden(self, key: Key, error: KubeError) -> None:
+        """Name a missing permission where the user looks."""
         if "being terminated" in str(error):
+            self._later(key, TERMINATING_RECHECK, str(error))
             return
+        self._later(key, None, str(error))
+        self.sync_errors[key.kind] += 1
         logger.error("not permitted: %s", error)
         certificate = self._context.store.certificates.get(key)
         if certificate is not None:

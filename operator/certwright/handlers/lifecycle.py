@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import kopf
 
 from certwright.handlers.registry import REGISTRY, Memo
-
-#: Kopf reads credentials once unless told that they expire; projected tokens are replaced well within their hour.
-CREDENTIALS_LIFETIME = timedelta(minutes=10)
+from certwright.handlers.session import new_session
 
 
 class ForEver:
@@ -79,18 +76,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 
 @kopf.on.login(registry=REGISTRY)
-async def login(memo: kopf.Memo, **__: Any) -> kopf.ConnectionInfo:
-    """The same user as all else in this process."""
+async def login(memo: kopf.Memo, **__: Any) -> kopf.AiohttpSession:
+    """A session of our own."""
     access = cast("Memo", memo).access
-    scheme, _, token = (access.authorization() or "").rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=access.server,
-        ca_path=access.configuration.ssl_ca_cert,
-        insecure=not access.configuration.verify_ssl,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=access.configuration.cert_file,
-        private_key_path=access.configuration.key_file,
-        default_namespace="default",
-        expiration=datetime.now(UTC) + CREDENTIALS_LIFETIME,
-    )
+    return kopf.AiohttpSession(server=access.server, default_namespace="default", aiohttp_session=new_session(access))
