@@ -60,6 +60,9 @@ _ENCODINGS: Final = {
 }
 _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
 _ESCAPABLE: Final = frozenset(' "#+,;<=>\\')
+#: A value of a record of RFC 4180 with and without quotes; doubled quotes inside stand for one.
+_CSV_QUOTED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+_CSV_PLAIN: Final = re.compile(r'([^",\r\n]*)')
 
 
 class InvalidName(ValueError):
@@ -287,3 +290,23 @@ def _csv_field(value: str) -> str:
     if not re.search(r'[,"\r\n]|^[^\S\x1c-\x1f]|^\\\.$', value):
         return value
     return '"' + value.replace('"', '""') + '"'
+
+
+def read_csv_line(text: str) -> tuple[str, ...]:
+    """The values of one record of RFC 4180, as Go reads it: quotes only around a whole value, spaces are part of it.
+
+    Raises ValueError for misplaced quotes and for more than one line. Takes time linear in the text.
+    """
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        return ()
+    values: list[str] = []
+    at = 0
+    while True:
+        match = _CSV_QUOTED.match(text, at) or _CSV_PLAIN.match(text, at)
+        if match is None or text[match.end() : match.end() + 1] not in {"", ","}:
+            raise ValueError(f"{text!r} is not one line of values with commas between and quotes around whole ones")
+        values.append(match[1].replace('""', '"'))
+        at = match.end() + 1
+        if at > len(text):
+            return tuple(values)

@@ -31,6 +31,7 @@ from certwright.settings import (
     QueueSettings,
     ServingSettings,
     Settings,
+    ShimSettings,
 )
 from certwright_issuers.egress import EgressPolicy, Network
 
@@ -40,6 +41,7 @@ APPROVER = "certificaterequests-approver"
 #: Seconds after which a thread hands the interpreter back: the Lease's and the one that makes keystores share it with
 #: the event loop.
 SWITCH_INTERVAL = 0.0005
+INGRESS_SHIM = "ingress-shim"
 
 
 class Options(Protocol):
@@ -66,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     _issuance_options(run.add_argument_group("issuance"))
     _issuer_options(run.add_argument_group("issuers outside the process"))
     _http01_options(run.add_argument_group("ACME HTTP-01 challenges"))
+    _shim_options(run.add_argument_group("annotated Ingresses"))
     _observation_options(run.add_argument_group("observation"))
     return root
 
@@ -113,7 +116,7 @@ def _lease_options(group: Options) -> None:
 def _issuance_options(group: Options) -> None:
     issuance = IssuanceSettings()
     group.add_argument(
-        "--controllers", type=_words, default=("*",), help=f"list; -{APPROVER} switches the built-in approver off"
+        "--controllers", type=_words, default=("*",), help=f"list; -{APPROVER} and -{INGRESS_SHIM} switch these off"
     )
     group.add_argument(
         "--approve-signer-names", type=_words, default=("*",), help="signers whose requests are approved, as in RBAC"
@@ -215,6 +218,27 @@ def _http01_options(group: Options) -> None:
         group.add_argument(f"--acme-http01-solver-{part}", help="accepted without effect: no solver pod is started")
 
 
+def _shim_options(group: Options) -> None:
+    shim = ShimSettings()
+    group.add_argument(
+        "--auto-certificate-annotations",
+        type=_words,
+        default=shim.auto_annotations,
+        help="annotations that, when true, ask for a Certificate of the default issuer",
+    )
+    group.add_argument(
+        "--extra-certificate-annotations",
+        type=_words,
+        default=shim.extra_annotations,
+        help="annotations that Certificates inherit from their Ingress",
+    )
+    group.add_argument(
+        "--default-issuer-name", default=shim.default_issuer_name, help="issuer of Ingresses that name none"
+    )
+    group.add_argument("--default-issuer-kind", default=shim.default_issuer_kind, help="its kind")
+    group.add_argument("--default-issuer-group", default=shim.default_issuer_group, help="its API group")
+
+
 def _observation_options(group: Options) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
@@ -230,7 +254,6 @@ def _observation_options(group: Options) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that the options ask for."""
     controllers: tuple[str, ...] = options.controllers
-    approver = f"-{APPROVER}" not in controllers and ("*" in controllers or APPROVER in controllers)
     return Settings(
         kubeconfig=options.kubeconfig,
         context=options.context,
@@ -265,11 +288,26 @@ def settings_of(options: argparse.Namespace) -> Settings:
             deny=options.issuer_egress_deny,
             private=options.issuer_egress_private,
         ),
-        approval=ApprovalSettings(enabled=approver, signer_names=options.approve_signer_names),
+        approval=ApprovalSettings(
+            enabled=_switched_on(APPROVER, controllers), signer_names=options.approve_signer_names
+        ),
+        shim=ShimSettings(
+            enabled=_switched_on(INGRESS_SHIM, controllers),
+            auto_annotations=options.auto_certificate_annotations,
+            extra_annotations=options.extra_certificate_annotations,
+            default_issuer_name=options.default_issuer_name,
+            default_issuer_kind=options.default_issuer_kind,
+            default_issuer_group=options.default_issuer_group,
+        ),
         serving=ServingSettings(
             metrics_address=options.metrics_listen_address, health_address=options.healthz_listen_address
         ),
     )
+
+
+def _switched_on(controller: str, controllers: Sequence[str]) -> bool:
+    """As in ``--controllers``: named, or all with ``*``, and not taken out again."""
+    return f"-{controller}" not in controllers and ("*" in controllers or controller in controllers)
 
 
 async def _run(settings: Settings) -> None:

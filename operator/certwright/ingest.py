@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
+from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, ObjectMeta
+from certwright.settings import ShimSettings
+from certwright.shims.ingress import essence
 from certwright.store import NamespacedName, Store, controller_of, version_of
 from certwright.workqueue import Key, WorkQueue
 
@@ -23,9 +25,10 @@ T = TypeVar("T")
 class Ingest:
     """The one place where events enter."""
 
-    def __init__(self, store: Store, queue: WorkQueue) -> None:
+    def __init__(self, store: Store, queue: WorkQueue, shim: ShimSettings) -> None:
         self._store = store
         self._queue = queue
+        self._shim = shim
         #: Objects listed again by Kopf after the start: a sign that its watch had a gap.
         self.relisted = 0
 
@@ -38,6 +41,7 @@ class Ingest:
         if not self._gone(type_, key, certificate.metadata):
             self.take_certificate(certificate)
             return
+        self._wake_ingresses(certificate)
         for other in self._store.certificates_for_secret(NamespacedName(key.namespace, certificate.spec.secret_name)):
             self._queue.add(Key("Certificate", key.namespace, other.metadata.name))
 
@@ -45,6 +49,34 @@ class Ingest:
         """A version of a Certificate."""
         if self._store.put_certificate(certificate):
             self._queue.add(Key("Certificate", certificate.metadata.namespace, certificate.metadata.name))
+            self._wake_ingresses(certificate)
+
+    def _wake_ingresses(self, certificate: Certificate) -> None:
+        """Somebody has changed or deleted a Certificate that Ingresses have, or wait for."""
+        meta = certificate.metadata
+        for ingress in self._store.ingresses_naming(NamespacedName(meta.namespace, meta.name)):
+            self._queue.add(ingress)
+        owner = controller_of(meta, "Ingress")
+        if owner is not None and (key := Key("Ingress", meta.namespace, owner[0])) in self._store.ingresses:
+            self._queue.add(key)
+
+    def ingress(self, type_: str | None, body: Mapping[str, Any]) -> None:
+        """An Ingress event."""
+        ingress = _decode(body, Ingress)
+        if ingress is None:
+            return
+        key = Key("Ingress", ingress.metadata.namespace, ingress.metadata.name)
+        if not self._gone(type_, key, ingress.metadata):
+            self.take_ingress(ingress)
+
+    def take_ingress(self, ingress: Ingress) -> None:
+        """A version of an Ingress; most ask for nothing and are not kept."""
+        key = Key("Ingress", ingress.metadata.namespace, ingress.metadata.name)
+        lean = essence(ingress, self._shim)
+        if lean is None:
+            self._store.drop_ingress(key, ingress.metadata.uid, version_of(ingress.metadata))
+        elif self._store.put_ingress(lean):
+            self._queue.add(key)
 
     def request(self, type_: str | None, body: Mapping[str, Any]) -> None:
         """A CertificateRequest event."""

@@ -12,7 +12,9 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import kopf
@@ -20,11 +22,12 @@ import msgspec
 
 from certwright import __version__
 from certwright.access import Access, load_access
-from certwright.api import Certificate, CertificateRequest, Issuer, ObjectMeta
+from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, ObjectMeta
+from certwright.api.groups import GROUP
 from certwright.approver import Approver
 from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
-from certwright.handlers import REGISTRY
+from certwright.handlers import REGISTRY, watch_ingresses
 from certwright.health import Server
 from certwright.ingest import Ingest
 from certwright.issuerpool import IssuerPool
@@ -34,6 +37,7 @@ from certwright.kube import (
     CERTIFICATE_REQUESTS,
     CERTIFICATES,
     CLUSTER_ISSUERS,
+    INGRESSES,
     ISSUERS,
     METADATA_LIST,
     KubeClient,
@@ -71,6 +75,16 @@ class _Partial(msgspec.Struct, gc=False):
     metadata: ObjectMeta
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A kind that is held in the store: how it is listed, and who takes what was listed."""
+
+    kind: str
+    resource: Resource
+    type: type[Any]
+    take: Callable[[Any], None]
+
+
 class _ServedResource(msgspec.Struct):
     name: str
 
@@ -93,7 +107,7 @@ class Runtime:
         self._loop = asyncio.get_running_loop()
         self._store = Store()
         self._queue = WorkQueue()
-        self._ingest = Ingest(self._store, self._queue)
+        self._ingest = Ingest(self._store, self._queue, settings.shim)
         self._workers: Workers | None = None
         self._lease: LeaseThread | None = None
         self._http01: HTTP01Solver | None = None
@@ -102,6 +116,8 @@ class Runtime:
     async def run(self) -> None:
         """Run until told to stop by a signal. Raises NoAccess when there is no cluster to talk to."""
         access = load_access(self._settings.kubeconfig, self._settings.context)
+        if self._settings.shim.enabled:
+            watch_ingresses()
         self._install_signals()
         async with AsyncExitStack() as stack:
             self._lag.start()
@@ -198,7 +214,7 @@ class Runtime:
             pause = min(30.0, pause * 2)
 
     async def _await_crds(self, kube: KubeClient) -> None:
-        wanted = {resource.plural for resource, _ in self._kinds()}
+        wanted = {watched.resource.plural for watched in self._kinds() if watched.resource.group == GROUP}
         while True:
             try:
                 served = await kube.get("/apis/cert-manager.io/v1", _ResourceList)
@@ -210,21 +226,24 @@ class Runtime:
             logger.warning("CRDs are not installed: %s.cert-manager.io; apply crds/", ", ".join(sorted(missing)))
             await asyncio.sleep(CRD_PAUSE)
 
-    def _kinds(self) -> list[tuple[Resource, type[Any]]]:
-        cluster = [] if self._settings.namespace else [(CLUSTER_ISSUERS, Issuer)]
-        return [*cluster, (ISSUERS, Issuer), (CERTIFICATES, Certificate), (CERTIFICATE_REQUESTS, CertificateRequest)]
+    def _kinds(self) -> list[_Watched]:
+        take = self._ingest
+        kinds = [
+            _Watched("ClusterIssuer", CLUSTER_ISSUERS, Issuer, partial(take.take_issuer, "ClusterIssuer")),
+            _Watched("Issuer", ISSUERS, Issuer, partial(take.take_issuer, "Issuer")),
+            _Watched("Certificate", CERTIFICATES, Certificate, take.take_certificate),
+            _Watched("CertificateRequest", CERTIFICATE_REQUESTS, CertificateRequest, take.take_request),
+            _Watched("Ingress", INGRESSES, Ingress, take.take_ingress),
+        ]
+        off = {"ClusterIssuer"} if self._settings.namespace else set[str]()
+        off |= set[str]() if self._settings.shim.enabled else {"Ingress"}
+        return [watched for watched in kinds if watched.kind not in off]
 
     async def _list_all(self, kube: KubeClient) -> None:
-        takers: dict[str, Callable[[Any], None]] = {
-            "clusterissuers": lambda item: self._ingest.take_issuer("ClusterIssuer", item),
-            "issuers": lambda item: self._ingest.take_issuer("Issuer", item),
-            "certificates": self._ingest.take_certificate,
-            "certificaterequests": self._ingest.take_request,
-        }
-        for resource, type_ in self._kinds():
-            async for page, _ in kube.pages(self._path(resource), type_):
+        for watched in self._kinds():
+            async for page, _ in kube.pages(self._path(watched.resource), watched.type):
                 for item in page:
-                    takers[resource.plural](item)
+                    watched.take(item)
                 await asyncio.sleep(0)
 
     def _path(self, resource: Resource) -> str:
@@ -269,19 +288,18 @@ class Runtime:
             if self._ingest.relisted != count:
                 continue
             try:
-                for resource, _ in self._kinds():
-                    await self._forget_vanished_of(kube, resource)
+                for watched in self._kinds():
+                    await self._forget_vanished_of(kube, watched)
             except KubeError as error:
                 logger.warning("deleted objects can't be looked for yet: %s", error)
             else:
                 seen = count
 
-    async def _forget_vanished_of(self, kube: KubeClient, resource: Resource) -> None:
-        kinds = {"clusterissuers": "ClusterIssuer", "issuers": "Issuer", "certificates": "Certificate"}
-        kind = kinds.get(resource.plural, "CertificateRequest")
+    async def _forget_vanished_of(self, kube: KubeClient, watched: _Watched) -> None:
+        kind = watched.kind
         before = {key for key in self._store.all_keys() if key.kind == kind}
         listed: set[Key] = set()
-        async for page, _ in kube.pages(self._path(resource), _Partial, accept=METADATA_LIST):
+        async for page, _ in kube.pages(self._path(watched.resource), _Partial, accept=METADATA_LIST):
             listed |= {Key(kind, item.metadata.namespace, item.metadata.name) for item in page}
         for key in before - listed:
             logger.info("%s was deleted while it was not watched", key)

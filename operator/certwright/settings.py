@@ -95,6 +95,22 @@ class AcmeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ShimSettings:
+    """Which Ingresses get Certificates, and what those inherit."""
+
+    #: False: Ingresses are not even watched.
+    enabled: bool = True
+    #: Annotations that ask for a Certificate of the default issuer when they are true.
+    auto_annotations: tuple[str, ...] = ("kubernetes.io/tls-acme",)
+    #: Annotations copied from the Ingress to its Certificates.
+    extra_annotations: tuple[str, ...] = ()
+    #: The issuer where an Ingress names none. Without a name there is no default.
+    default_issuer_name: str = ""
+    default_issuer_kind: str = "Issuer"
+    default_issuer_group: str = "cert-manager.io"
+
+
+@dataclass(frozen=True, slots=True)
 class ServingSettings:
     """What is served to Prometheus and to the kubelet; an empty address switches it off."""
 
@@ -145,5 +161,6 @@ class Settings:
     acme: AcmeSettings = field(default_factory=AcmeSettings)
     #: Where issuers may connect to. Application teams write their URLs.
     egress: EgressPolicy = field(default_factory=EgressPolicy)
+    shim: ShimSettings = field(default_factory=ShimSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     http01: HTTP01Settings = field(default_factory=HTTP01Settings)

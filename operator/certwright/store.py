@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from certwright.api import Certificate, CertificateRequest, Issuer, IssuerRef, ObjectMeta
+from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, IssuerRef, ObjectMeta
 from certwright.derived import enabled_stores
 from certwright.secretfacts import SecretFacts
 from certwright.solvers.live import LiveChallenges
@@ -102,11 +102,15 @@ class Store:
         self.issuers: dict[Key, Issuer] = {}
         #: HTTP-01 challenges that a CA may still look for.
         self.live_challenges = LiveChallenges()
+        #: Ingresses that ask for Certificates, reduced to what is decided on (``shims/ingress.py``).
+        self.ingresses: dict[Key, Ingress] = {}
         #: What is known of Secrets; None: known not to exist; no entry: has to be read.
         self.secrets: dict[NamespacedName, SecretFacts | None] = {}
         self._by_secret_name: Index[NamespacedName, Key] = Index()
         self._by_password_secret: Index[NamespacedName, Key] = Index()
+        self._certificates_by_owner: Index[str, Key] = Index()
         self._requests_by_owner: Index[str, Key] = Index()
+        self._ingresses_by_secret: Index[NamespacedName, Key] = Index()
         self._users_of_issuer: Index[Key, Key] = Index()
         self._next_keys: Index[str, NamespacedName] = Index()
         self._seen_secrets: dict[NamespacedName, int] = {}
@@ -127,6 +131,7 @@ class Store:
         self.certificates[key] = certificate
         self._by_secret_name.add([NamespacedName(key.namespace, certificate.spec.secret_name)], key)
         self._by_password_secret.add(_password_secrets(certificate), key)
+        self._certificates_by_owner.add(_owner_uids(certificate.metadata), key)
         self._users_of_issuer.add([issuer_key(certificate.spec.issuer_ref, key.namespace)], key)
         return True
 
@@ -142,11 +147,16 @@ class Store:
     def _unindex_certificate(self, key: Key, old: Certificate) -> None:
         self._by_secret_name.remove([NamespacedName(key.namespace, old.spec.secret_name)], key)
         self._by_password_secret.remove(_password_secrets(old), key)
+        self._certificates_by_owner.remove(_owner_uids(old.metadata), key)
         self._users_of_issuer.remove([issuer_key(old.spec.issuer_ref, key.namespace)], key)
 
     def certificates_for_secret(self, secret: NamespacedName) -> list[Certificate]:
         """Certificates whose spec names this Secret."""
         return [self.certificates[key] for key in self._by_secret_name.get(secret)]
+
+    def certificates_owned_by(self, uid: str) -> list[Certificate]:
+        """Certificates whose controller has this UID, in the order of their names."""
+        return [self.certificates[key] for key in sorted(self._certificates_by_owner.get(uid))]
 
     # CertificateRequests
 
@@ -203,6 +213,36 @@ class Store:
     def users_of_issuer(self, key: Key) -> frozenset[Key]:
         """Certificates and CertificateRequests whose issuerRef names this issuer."""
         return self._users_of_issuer.get(key)
+
+    # Ingresses
+
+    def put_ingress(self, ingress: Ingress) -> bool:
+        """Take a version in; False if it says nothing new."""
+        key = Key("Ingress", ingress.metadata.namespace, ingress.metadata.name)
+        old = self.ingresses.get(key)
+        if not self._newer(key, old.metadata if old else None, ingress.metadata):
+            return False
+        self.ingresses[key] = ingress
+        if old is None:
+            self._ingresses_by_secret.add(_tls_secrets(ingress), key)
+            return True
+        self._ingresses_by_secret.remove(_tls_secrets(old), key)
+        self._ingresses_by_secret.add(_tls_secrets(ingress), key)
+        version = ingress.metadata.resource_version
+        same = msgspec.structs.replace(old.metadata, resource_version=version)
+        return msgspec.structs.replace(old, metadata=same) != ingress
+
+    def drop_ingress(self, key: Key, uid: str = "", version: int = 0) -> None:
+        """Forget an object that was deleted, or no longer asks for Certificates."""
+        old = self.ingresses.get(key)
+        if old is not None and (not uid or old.metadata.uid == uid):
+            del self.ingresses[key]
+            self._ingresses_by_secret.remove(_tls_secrets(old), key)
+            self._bury(key, old.metadata, version)
+
+    def ingresses_naming(self, secret: NamespacedName) -> frozenset[Key]:
+        """Ingresses with this Secret in spec.tls; their Certificates have its name."""
+        return self._ingresses_by_secret.get(secret)
 
     # Secrets
 
@@ -277,12 +317,15 @@ class Store:
                 self.drop_certificate(key, uid, version)
             case "CertificateRequest":
                 self.drop_request(key, uid, version)
+            case "Ingress":
+                self.drop_ingress(key, uid, version)
             case _:
                 self.drop_issuer(key, uid, version)
 
     def all_keys(self) -> Iterator[Key]:
         """All keys: issuers first, because the others wait for them."""
         yield from list(self.issuers)
+        yield from list(self.ingresses)
         yield from list(self.certificates)
         yield from list(self.requests)
 
@@ -309,6 +352,10 @@ def _password_secrets(certificate: Certificate) -> list[NamespacedName]:
     namespace = certificate.metadata.namespace
     refs = [store.password_secret_ref for store in enabled_stores(certificate.spec).values()]
     return [NamespacedName(namespace, ref.name) for ref in refs if ref is not None]
+
+
+def _tls_secrets(ingress: Ingress) -> list[NamespacedName]:
+    return [NamespacedName(ingress.metadata.namespace, entry.secret_name) for entry in ingress.spec.tls]
 
 
 def _owner_uids(meta: ObjectMeta) -> list[str]:

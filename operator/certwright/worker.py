@@ -20,7 +20,8 @@ from certwright.errors import (
 from certwright.fence import Fence
 from certwright.logs import current_key
 from certwright.reconcile.certificate import reconcile_certificate
-from certwright.reconcile.context import Context, Retry, about_certificate
+from certwright.reconcile.context import Context, Retry, about_certificate, about_ingress
+from certwright.reconcile.ingress import reconcile_ingress
 from certwright.reconcile.issuers import reconcile_issuer
 from certwright.reconcile.signing import reconcile_request
 from certwright.workqueue import Backoff, Key
@@ -36,6 +37,7 @@ RECONCILERS = {
     "CertificateRequest": reconcile_request,
     "Issuer": reconcile_issuer,
     "ClusterIssuer": reconcile_issuer,
+    "Ingress": reconcile_ingress,
 }
 
 
@@ -139,6 +141,8 @@ class Workers:
                 await self._context.refresh(key)
             elif key.kind == "CertificateRequest":
                 await self._context.refresh_request(key.namespace, key.name)
+            elif key.kind == "Ingress":
+                await self._context.refresh_ingress(key)
             else:
                 await self._context.refresh_issuer(key)
         except KubeError as second:
@@ -164,3 +168,6 @@ class Workers:
         certificate = self._context.store.certificates.get(key)
         if certificate is not None:
             self._context.reporter.warning(about_certificate(certificate), "Forbidden", str(error))
+        ingress = self._context.store.ingresses.get(key)
+        if ingress is not None:
+            self._context.reporter.warning(about_ingress(ingress), "Forbidden", str(error))

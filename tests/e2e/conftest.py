@@ -10,6 +10,9 @@ import pytest
 from devcluster import Cluster
 from tests.e2e.harness import SERVICE_ACCOUNT, Kubectl, Operator, Replicas, install
 
+#: What tests of annotated Ingresses need and others don't notice.
+SHIM_FLAGS = ("--default-issuer-name=house", "--extra-certificate-annotations=example.test/team")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder runs against a real control plane."""
@@ -41,7 +44,7 @@ def operator_kubeconfig(cluster: Cluster) -> Path:
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, operator_kubeconfig: Path, operator_log: Path) -> Iterator[Operator]:
     """The operator that most tests share."""
-    running = Operator(cluster, operator_kubeconfig, operator_log)
+    running = Operator(cluster, operator_kubeconfig, operator_log, *SHIM_FLAGS)
     running.wait_for_log("is held by this process")
     yield running
     running.stop()

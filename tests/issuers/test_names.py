@@ -174,3 +174,48 @@ def test_csv_quotes_as_go_does() -> None:
     """Quotes stand only where they are needed, a leading space among the reasons."""
     assert names.csv_line(["\x1ca", "\u00a0a", "\u2003a"]) == '\x1ca,"\u00a0a","\u2003a"'
     assert names.csv_line(["a b", " a", "a,b", 'a"b', "", "a ", "\\."]) == 'a b," a","a,b","a""b",,a ,"\\."'
+
+
+@given(st.lists(TEXT, max_size=4).filter(lambda values: values != [""]))
+def test_csv_line_and_back(values: list[str]) -> None:
+    """What csv_line writes, read_csv_line reads."""
+    assert names.read_csv_line(names.csv_line(values)) == tuple(values)
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("", ()),
+        ("a", ("a",)),
+        ("a,b", ("a", "b")),
+        ("a, b", ("a", " b")),
+        ('"a,b",c', ("a,b", "c")),
+        ('"say ""no""",c', ('say "no"', "c")),
+        ('""', ("",)),
+        ("a,", ("a", "")),
+        (",", ("", "")),
+        ("a\r\n", ("a",)),
+        ('"a\nb"', ("a\nb",)),
+        ("\\,a", ("\\", "a")),
+    ],
+)
+def test_reading_a_csv_line(line: str, values: tuple[str, ...]) -> None:
+    """Spaces belong to values, quotes don't, doubled ones do."""
+    assert names.read_csv_line(line) == values
+
+
+@pytest.mark.parametrize("line", ['a"b', 'a "b"', '"a', '"a"b', '"a" ,b', "a\nb", "a\rb", '"a""'])
+def test_csv_lines_that_are_none(line: str) -> None:
+    """Misplaced quotes and second lines are refused instead of guessed at."""
+    with pytest.raises(ValueError, match="is not one line of values"):
+        names.read_csv_line(line)
+
+
+def test_reading_a_csv_line_takes_linear_time() -> None:
+    """Annotations may be 256 KiB long."""
+    begin = time.process_time()
+    names.read_csv_line('"' + '""' * 130_000 + '"')
+    names.read_csv_line("," * 260_000)
+    with contextlib.suppress(ValueError):
+        names.read_csv_line('"' + '""' * 130_000)
+    assert time.process_time() - begin < 0.5

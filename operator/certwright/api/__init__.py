@@ -31,6 +31,7 @@ from certwright.api.certificate import (
     X509Subject,
 )
 from certwright.api.certificaterequest import CertificateRequest, CertificateRequestSpec, CertificateRequestStatus
+from certwright.api.ingress import Ingress, IngressSpec, IngressTLS
 from certwright.api.issuer import CAIssuer, ClusterIssuer, Issuer, IssuerSpec, IssuerStatus, SelfSignedIssuer
 from certwright.api.keystores import JKSKeystore, Keystores, PKCS12Keystore
 from certwright.api.meta import (
@@ -72,6 +73,9 @@ __all__ = [
     "ExternalAccountBinding",
     "HTTP01Ingress",
     "HTTP01Solver",
+    "Ingress",
+    "IngressSpec",
+    "IngressTLS",
     "Issuer",
     "IssuerRef",
     "IssuerSpec",

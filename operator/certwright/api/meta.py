@@ -98,6 +98,18 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
     deletion_timestamp: datetime | None = None
 
 
+def controller_reference(api_version: str, kind: str, meta: ObjectMeta) -> dict[str, Any]:
+    """The entry of ownerReferences that makes an object the controller of another."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
 class IssuerRef(Model, frozen=True, kw_only=True):
     """A reference to an Issuer, a ClusterIssuer, or an issuer of another controller."""
 

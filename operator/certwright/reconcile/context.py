@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from certwright.api import Certificate, CertificateRequest, Issuer
+from certwright.api import Certificate, CertificateRequest, Ingress, Issuer
 from certwright.api.groups import CERTIFICATE_API_VERSION
 from certwright.approver import Approver
 from certwright.errors import NotFound
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
 from certwright.keystorefactory import KeystoreFactory
-from certwright.kube import CERTIFICATE_REQUESTS, CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, KubeClient
+from certwright.kube import CERTIFICATE_REQUESTS, CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, KubeClient
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
 from certwright.settings import Settings
+from certwright.shims.ingress import essence
 from certwright.solvers.contract import Solvers
 from certwright.store import NamespacedName, Store
 from certwright.workqueue import Key, WorkQueue
@@ -74,12 +75,17 @@ class Context:
         self.store.forget_secret(NamespacedName(key.namespace, certificate.spec.secret_name))
         for record in self.store.requests_owned_by(certificate.metadata.uid):
             await self.refresh_request(record.meta.namespace, record.meta.name)
+        await self.refresh_certificate(key)
+
+    async def refresh_certificate(self, key: Key) -> Certificate | None:
+        """Read a Certificate again."""
         try:
             fresh = await self.kube.get(CERTIFICATES.path(key.namespace, key.name), Certificate)
         except NotFound:
             self.store.drop_certificate(key)
-        else:
-            self.store.put_certificate(fresh)
+            return None
+        self.store.put_certificate(fresh)
+        return fresh
 
     async def refresh_request(self, namespace: str, name: str) -> CertificateRequest | None:
         """Read a CertificateRequest again."""
@@ -90,6 +96,26 @@ class Context:
             return None
         self.store.put_request(fresh)
         return fresh
+
+    async def refresh_ingress(self, key: Key) -> None:
+        """Read an Ingress and its Certificates again."""
+        ingress = self.store.ingresses.get(key)
+        if ingress is None:
+            return
+        names = {entry.secret_name for entry in ingress.spec.tls if entry.secret_name}
+        names |= {owned.metadata.name for owned in self.store.certificates_owned_by(ingress.metadata.uid)}
+        for name in sorted(names):
+            await self.refresh_certificate(Key("Certificate", key.namespace, name))
+        try:
+            fresh = await self.kube.get(INGRESSES.path(key.namespace, key.name), Ingress)
+        except NotFound:
+            self.store.drop_ingress(key)
+            return
+        lean = essence(fresh, self.settings.shim)
+        if lean is None:
+            self.store.drop_ingress(key)
+        else:
+            self.store.put_ingress(lean)
 
     async def refresh_issuer(self, key: Key) -> None:
         """Read an issuer again."""
@@ -105,6 +131,11 @@ class Context:
 def about_certificate(certificate: Certificate) -> Subject:
     """Events on a Certificate."""
     return Subject(CERTIFICATE_API_VERSION, "Certificate", certificate.metadata)
+
+
+def about_ingress(ingress: Ingress) -> Subject:
+    """Events on an Ingress."""
+    return Subject(f"{INGRESSES.group}/{INGRESSES.version}", "Ingress", ingress.metadata)
 
 
 def about_request(request: CertificateRequest) -> Subject:

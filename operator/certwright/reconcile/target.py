@@ -22,6 +22,7 @@ from certwright.api.groups import (
     LABEL_FILTERED_CACHE,
     SECRET_FIELD_MANAGER,
 )
+from certwright.api.meta import controller_reference
 from certwright.derived import DERIVED, STORE_NAMES, output_files, output_types, wanted_files
 from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry
@@ -204,11 +205,4 @@ def secret_body(
 
 def controller_ref(certificate: Certificate) -> dict[str, Any]:
     """An owner reference that makes the Certificate the controller."""
-    return {
-        "apiVersion": CERTIFICATE_API_VERSION,
-        "kind": "Certificate",
-        "name": certificate.metadata.name,
-        "uid": certificate.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    return controller_reference(CERTIFICATE_API_VERSION, "Certificate", certificate.metadata)
