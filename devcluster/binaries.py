@@ -46,6 +46,7 @@ COMPONENTS = {
     "kubectl": Component("kube", "k8s.io/kubernetes/cmd/kubectl", KUBE_LDFLAGS),
     "pebble": Component("kube", "github.com/letsencrypt/pebble/v2/cmd/pebble"),
     "pebble-challtestsrv": Component("kube", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv"),
+    "vault": Component("vault", "github.com/hashicorp/vault"),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 

@@ -15,7 +15,9 @@ from certwright_issuers.certificate import CAFacts, InvalidCertificate, ca_facts
 from certwright_issuers.chain import encode, is_self_signed, order_chain
 from certwright_issuers.constraints import InvalidConstraints, Subtrees, read_constraints, violations
 from certwright_issuers.contract import (
+    PLAIN,
     ConfigInvalid,
+    Environment,
     Health,
     Issued,
     IssuerType,
@@ -130,7 +132,7 @@ def _utc(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def build(config: Mapping[str, Any], secrets: Secrets) -> CA:
+def build(config: Mapping[str, Any], secrets: Secrets, _environment: Environment = PLAIN, /) -> CA:
     """Raises ConfigInvalid, whose message names the Secret and says what is wrong with it."""
     name = str(config.get("secretName") or "")
     secret = secrets.get(name)

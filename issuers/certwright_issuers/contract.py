@@ -18,13 +18,14 @@ Everything else that an issuer raises is a bug in it; callers log it and answer 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from cryptography import x509
 
+from certwright_issuers.egress import EgressPolicy
 from certwright_issuers.keys import PrivateKey
 
 #: Lifetime of a certificate whose request names none (contract section 1.2, spec.duration).
@@ -148,10 +149,40 @@ class Issuer(Protocol):
 Secrets = Mapping[str, Mapping[str, bytes]]
 
 
+class AccountTokens(Protocol):
+    """Tokens of the service accounts that the issuer may use: those of the namespace its Secrets are in."""
+
+    async def __call__(self, account: str, audiences: Sequence[str], lifetime: timedelta) -> str:
+        """A JWT for these audiences. Raises :class:`ConfigInvalid` (no such account, no permission), Unavailable."""
+        ...
+
+
+async def no_account_tokens(account: str, audiences: Sequence[str], lifetime: timedelta) -> str:  # noqa: ARG001
+    """Where there are no service accounts."""
+    raise ConfigInvalid("NoServiceAccounts", f'there is no token for service account "{account}" here')
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What an issuer may use beyond its configuration. The same issuer object always gets an equal one."""
+
+    #: What the issuer is called where it is configured: ``<namespace>/<name>``, or ``<name>`` for the whole cluster.
+    name: str = ""
+    account_tokens: AccountTokens = no_account_tokens
+    #: Where it may connect to.
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    #: Whether it may use credentials of the process itself (a cloud's, from environment variables).
+    ambient_credentials: bool = False
+
+
+#: For issuers that need nothing, and for tests.
+PLAIN: Final = Environment()
+
+
 class Builder(Protocol):
     """Makes an issuer of its configuration."""
 
-    def __call__(self, config: Mapping[str, Any], secrets: Secrets) -> Issuer:
+    def __call__(self, config: Mapping[str, Any], secrets: Secrets, environment: Environment = PLAIN, /) -> Issuer:
         """Raises :class:`ConfigInvalid` if the configuration or a Secret can't work."""
         ...
 

@@ -148,6 +148,30 @@ def connector(
     )
 
 
+def dial(policy: EgressPolicy, host: str, port: int, timeout: float) -> socket.socket:
+    """A TCP connection for blocking code, to an address of ``host`` that ``policy`` allows: one look-up, as above.
+
+    ``timeout``: seconds for each address. Raises :class:`EgressRefused` if all are forbidden, else OSError.
+    """
+    problem: OSError = EgressRefused(f"{host} has no address")
+    for family, kind, proto, _, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        why = policy.refusal(ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]))
+        if why is not None:
+            problem = EgressRefused(f"connecting to {host} is not allowed: its address {why}")
+            continue
+        connection = socket.socket(family, kind, proto)
+        try:
+            connection.settimeout(timeout)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(sockaddr)
+        except OSError as error:
+            connection.close()
+            problem = error
+        else:
+            return connection
+    raise problem
+
+
 def environment_proxy(url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for ``url``; None for a direct connection.
 

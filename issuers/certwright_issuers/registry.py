@@ -7,5 +7,6 @@ from typing import Final
 
 from certwright_issuers import ca, selfsigned
 from certwright_issuers.contract import IssuerType
+from certwright_issuers.vault import issuer as vault
 
-ISSUER_TYPES: Final[Mapping[str, IssuerType]] = {row.key: row for row in (selfsigned.TYPE, ca.TYPE)}
+ISSUER_TYPES: Final[Mapping[str, IssuerType]] = {row.key: row for row in (selfsigned.TYPE, ca.TYPE, vault.TYPE)}

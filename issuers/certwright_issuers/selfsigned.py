@@ -8,7 +8,17 @@ from typing import Any, Final
 
 from certwright_issuers import extensions as ext
 from certwright_issuers.chain import encode
-from certwright_issuers.contract import Health, Issued, IssuerType, Note, RequestRejected, Secrets, SigningRequest
+from certwright_issuers.contract import (
+    PLAIN,
+    Environment,
+    Health,
+    Issued,
+    IssuerType,
+    Note,
+    RequestRejected,
+    Secrets,
+    SigningRequest,
+)
 from certwright_issuers.csr import EMPTY_NAME
 from certwright_issuers.keys import spki_sha256
 from certwright_issuers.leaf import Signer, configured_urls, sign_leaf
@@ -49,9 +59,8 @@ class SelfSigned:
         return Issued(pem, pem, (*notes, EMPTY_SUBJECT) if nameless else notes)
 
 
-def build(config: Mapping[str, Any], secrets: Secrets) -> SelfSigned:
+def build(config: Mapping[str, Any], _secrets: Secrets, _environment: Environment = PLAIN, /) -> SelfSigned:
     """Needs no Secret."""
-    del secrets
     return SelfSigned(configured_urls(config, "crlDistributionPoints"))
 
 

@@ -27,6 +27,7 @@ from certwright.settings import (
     ApprovalSettings,
     HTTP01Settings,
     IssuanceSettings,
+    IssuerSettings,
     LeaseSettings,
     QueueSettings,
     ServingSettings,
@@ -179,6 +180,19 @@ def _issuer_options(group: Options) -> None:
         default=EgressPolicy().private,
         help="whether issuers may be at private addresses",
     )
+    issuers = IssuerSettings()
+    for scope, default in (
+        ("cluster-issuer", issuers.cluster_ambient_credentials),
+        ("issuer", issuers.ambient_credentials),
+    ):
+        group.add_argument(
+            f"--{scope}-ambient-credentials",
+            type=_boolean,
+            nargs="?",
+            const=True,
+            default=default,
+            help="let them use the operator's own cloud credentials",
+        )
 
 
 def _http01_options(group: Options) -> None:
@@ -287,6 +301,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
             allow=options.issuer_egress_allow,
             deny=options.issuer_egress_deny,
             private=options.issuer_egress_private,
+        ),
+        issuers=IssuerSettings(
+            cluster_ambient_credentials=options.cluster_issuer_ambient_credentials,
+            ambient_credentials=options.issuer_ambient_credentials,
         ),
         approval=ApprovalSettings(
             enabled=_switched_on(APPROVER, controllers), signer_names=options.approve_signer_names

@@ -16,15 +16,17 @@ from typing import Any
 
 import msgspec
 
+from certwright.accounttokens import ServiceAccountTokens
 from certwright.api import Issuer as IssuerObject
 from certwright.api import IssuerRef
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
 from certwright.errors import NotFound
 from certwright.kube import SECRETS, KubeClient
 from certwright.secretfacts import Secret
+from certwright.settings import Settings
 from certwright.store import NamespacedName, Store, issuer_key
 from certwright.workqueue import Key
-from certwright_issuers.contract import ConfigInvalid, Health, Issuer, IssuerError, IssuerType
+from certwright_issuers.contract import ConfigInvalid, Environment, Health, Issuer, IssuerError, IssuerType
 from certwright_issuers.registry import ISSUER_TYPES
 
 logger = logging.getLogger(__name__)
@@ -45,10 +47,11 @@ class Loaded:
 class IssuerPool:
     """All issuers by key."""
 
-    def __init__(self, kube: KubeClient, store: Store, cluster_resource_namespace: str) -> None:
+    def __init__(self, kube: KubeClient, store: Store, settings: Settings) -> None:
         self._kube = kube
         self._store = store
-        self._cluster_namespace = cluster_resource_namespace
+        self._cluster_namespace = settings.cluster_resource_namespace
+        self._settings = settings
         self._loaded: dict[Key, Loaded] = {}
         self._waiting: defaultdict[Key, set[Key]] = defaultdict(set)
 
@@ -105,13 +108,23 @@ class IssuerPool:
         issuer = old.issuer if old is not None and old.fingerprint == fingerprint else None
         try:
             if issuer is None:
-                issuer = type_.build(config, secrets)
+                issuer = type_.build(config, secrets, self._environment(key))
             health = await issuer.check(now)
         except IssuerError as error:
             health = Health(ready=False, reason=error.reason, message=error.message)
             if isinstance(error, ConfigInvalid):
                 issuer = None
         return Loaded(health, issuer, type_, fingerprint)
+
+    def _environment(self, key: Key) -> Environment:
+        """Secrets and ServiceAccounts of an issuer are in one namespace, its own or the cluster resource namespace."""
+        settings = self._settings.issuers
+        return Environment(
+            name=f"{key.namespace}/{key.name}" if key.namespace else key.name,
+            account_tokens=ServiceAccountTokens(self._kube, key.namespace or self._cluster_namespace),
+            egress=self._settings.egress,
+            ambient_credentials=settings.ambient_credentials if key.namespace else settings.cluster_ambient_credentials,
+        )
 
     async def _secrets(
         self, key: Key, type_: IssuerType, config: Mapping[str, Any]

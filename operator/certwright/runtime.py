@@ -129,7 +129,7 @@ class Runtime:
             stack.callback(keys.close)
             keystores = KeystoreFactory()
             stack.callback(keystores.close)
-            pool = IssuerPool(kube, self._store, self._settings.cluster_resource_namespace)
+            pool = IssuerPool(kube, self._store, self._settings)
             http01 = self._http01 = await stack.enter_async_context(self._http01_solver(kube))
             context = Context(
                 settings=self._settings,

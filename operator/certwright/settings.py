@@ -78,6 +78,16 @@ class IssuanceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """What issuers may use beyond their configuration."""
+
+    #: Credentials of the process itself (a cloud's): whoever may create a ClusterIssuer is trusted with them, whoever
+    #: may create an Issuer in some namespace is not.
+    cluster_ambient_credentials: bool = True
+    ambient_credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalSettings:
     """Whether certwright itself approves requests, and for which signers."""
 
@@ -157,6 +167,7 @@ class Settings:
     kube: KubeSettings = field(default_factory=KubeSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     issuance: IssuanceSettings = field(default_factory=IssuanceSettings)
+    issuers: IssuerSettings = field(default_factory=IssuerSettings)
     approval: ApprovalSettings = field(default_factory=ApprovalSettings)
     acme: AcmeSettings = field(default_factory=AcmeSettings)
     #: Where issuers may connect to. Application teams write their URLs.

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from certwright_issuers.acme import base64url
 from certwright_issuers.acme.directory import Directory
-from certwright_issuers.acme.problem import cut
 from certwright_issuers.acme.reply import Reply, not_acme
+from certwright_issuers.text import cut
 
 #: RFC 9773 section 4.3.2 leaves the limits to the client; contract section 2.2.4 has these and the default of 6 hours.
 SHORTEST_POLL = timedelta(hours=1)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from certwright_issuers.acme.problem import AcmeConfigInvalid, cut
+from certwright_issuers.acme.problem import AcmeConfigInvalid
 from certwright_issuers.acme.reply import Reply
+from certwright_issuers.text import cut
 
 
 class _Meta(msgspec.Struct, rename="camel"):

@@ -21,8 +21,9 @@ from certwright_issuers.acme.authorization import Authorization, AuthorizationSt
 from certwright_issuers.acme.chain import Chain
 from certwright_issuers.acme.challenge import Challenge
 from certwright_issuers.acme.order import Order, OrderStatus
-from certwright_issuers.acme.problem import MESSAGE_LIMIT, AcmeError, Kind, Problem, cut
+from certwright_issuers.acme.problem import MESSAGE_LIMIT, AcmeError, Kind, Problem
 from certwright_issuers.acme.reply import error_of
+from certwright_issuers.text import cut
 
 #: Seconds before each further look at an order, when the CA does not say. The first are short because a validation
 #: inside a data centre takes less than that; the last is repeated.

@@ -16,6 +16,7 @@ from certwright_issuers.acme.directory import Directory
 from certwright_issuers.acme.problem import Problem
 from certwright_issuers.acme.reply import Call, Reply, not_acme
 from certwright_issuers.contract import RequestRejected
+from certwright_issuers.text import cut
 
 
 class OrderStatus(StrEnum):
@@ -89,13 +90,13 @@ def identifiers(dns_names: Iterable[str], ip_addresses: Iterable[str] = ()) -> t
     for name in dns_names:
         plain = name.strip().lower().removesuffix(".")
         if not plain or not plain.isascii() or not plain.isprintable() or " " in plain:
-            raise RequestRejected("InvalidName", f"{problem.cut(name, 260)!r} is not a DNS name in ASCII (punycode)")
+            raise RequestRejected("InvalidName", f"{cut(name, 260)!r} is not a DNS name in ASCII (punycode)")
         found.add(Identifier("dns", plain))
     for text in ip_addresses:
         try:
             found.add(Identifier("ip", str(ipaddress.ip_address(text.strip()))))
         except ValueError as error:
-            raise RequestRejected("InvalidName", f"{problem.cut(text, 60)!r} is not an IP address") from error
+            raise RequestRejected("InvalidName", f"{cut(text, 60)!r} is not an IP address") from error
     return tuple(sorted(found))
 
 

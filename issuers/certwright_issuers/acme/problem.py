@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from certwright_issuers.contract import ConfigInvalid, IssuerError, RateLimited, RequestRejected, Unavailable
+from certwright_issuers.text import cut
 
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
@@ -170,12 +171,6 @@ class AcmeRateLimited(AcmeError, RateLimited):
 
     kind = Kind.RATE_LIMITED
     stated: bool = True
-
-
-def cut(text: str, limit: int) -> str:
-    """``text`` on one line, unprintable characters replaced, at most ``limit`` characters with an ellipsis."""
-    clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def parse(value: object) -> Problem | None:

@@ -21,10 +21,11 @@ import yarl
 
 from certwright_issuers import egress
 from certwright_issuers.acme.nonces import NoncePool
-from certwright_issuers.acme.problem import AcmeUnavailable, cut
+from certwright_issuers.acme.problem import AcmeUnavailable
 from certwright_issuers.acme.reply import JSON_LIMIT, PROBLEM_LIMIT, Reply, not_acme
 from certwright_issuers.contract import ConfigInvalid
 from certwright_issuers.egress import EgressPolicy, EgressRefused
+from certwright_issuers.text import cut
 
 #: Redirects of the directory that are followed. No known CA needs one; 3 allow a move of host and of path.
 REDIRECTS = 3
