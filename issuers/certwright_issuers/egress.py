@@ -19,15 +19,10 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import ssl
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -117,39 +112,8 @@ def embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-def connector(
-    policy: EgressPolicy,
-    *,
-    tls: ssl.SSLContext | bool = True,
-    limit_per_host: int = 16,
-    keepalive_timeout: float = 30.0,
-    force_close: bool = False,
-    resolver: AbstractResolver | None = None,
-) -> aiohttp.TCPConnector:
-    """An aiohttp connector that dials only what ``policy`` allows. ``tls=False`` skips verification.
-
-    ``resolver`` finds addresses instead of the system; the connector does not close it.
-
-    Names are resolved once per connection and the connection goes to an address of that very answer.
-    """
-
-    def guarded_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        family, kind, proto, _, sockaddr = info
-        policy.check(ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]))
-        return socket.socket(family=family, type=kind, proto=proto)
-
-    return aiohttp.TCPConnector(
-        ssl=tls,
-        resolver=GuardedResolver(policy, resolver or aiohttp.ThreadedResolver()),
-        socket_factory=guarded_socket,
-        limit_per_host=limit_per_host,
-        force_close=force_close,
-        keepalive_timeout=None if force_close else keepalive_timeout,
-    )
-
-
 def dial(policy: EgressPolicy, host: str, port: int, timeout: float) -> socket.socket:
-    """A TCP connection for blocking code, to an address of ``host`` that ``policy`` allows: one look-up, as above.
+    """A TCP connection for blocking code, to an address of ``host`` that ``policy`` allows.
 
     ``timeout``: seconds for each address. Raises :class:`EgressRefused` if all are forbidden, else OSError.
     """
@@ -181,36 +145,6 @@ def environment_proxy(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
-
-
-class GuardedResolver(AbstractResolver):
-    """Drops forbidden addresses from an answer, so that a permitted one among them is still found."""
-
-    def __init__(self, policy: EgressPolicy, inner: AbstractResolver) -> None:
-        self._policy = policy
-        self._inner = inner
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Addresses of ``host`` that may be dialled. Raises :class:`EgressRefused` if it has others alone, OSError."""
-        answer = await self._inner.resolve(host, port, family)
-        refused: str | None = None
-        allowed: list[ResolveResult] = []
-        for result in answer:
-            why = self._policy.refusal(ipaddress.ip_address(result["host"].partition("%")[0]))
-            if why is None:
-                allowed.append(result)
-            else:
-                # The address itself is not told: it would answer questions about internal DNS.
-                refused = f"connecting to {host} is not allowed: its address {why}"
-        if not allowed and refused is not None:
-            raise EgressRefused(refused)
-        return allowed
-
-    async def close(self) -> None:
-        """Close the inner resolver."""
-        await self._inner.close()
 
 
 def _listed(address: Address, networks: Sequence[Network]) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yarl
 
-from certwright_issuers import egress
+from certwright_issuers import dialling, egress
 from certwright_issuers.acme.nonces import NoncePool
 from certwright_issuers.acme.problem import AcmeUnavailable
 from certwright_issuers.acme.reply import JSON_LIMIT, PROBLEM_LIMIT, Reply, not_acme
@@ -145,7 +145,7 @@ class Transport:
         if self._opened is None:
             server = self.server
             self._opened = aiohttp.ClientSession(
-                connector=egress.connector(server.egress, tls=self._tls, limit_per_host=server.connections),
+                connector=dialling.connector(server.egress, tls=self._tls, limit_per_host=server.connections),
                 timeout=aiohttp.ClientTimeout(
                     total=server.total_timeout, sock_connect=server.connect_timeout, sock_read=server.read_timeout
                 ),

@@ -17,7 +17,7 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver
 
-from certwright_issuers import egress
+from certwright_issuers import dialling, egress
 from certwright_issuers.egress import EgressPolicy, EgressRefused
 
 #: Seconds for all of a probe, and until a connection stands.
@@ -48,7 +48,7 @@ class SelfCheck:
         """``resolver`` is closed with it. ``port`` is where probes begin: another one than 80 is for tests."""
         self._policy = policy
         self._inner = resolver
-        self._resolver = egress.GuardedResolver(policy, resolver)
+        self._resolver = dialling.GuardedResolver(policy, resolver)
         self._user_agent = user_agent
         self._port = port
         self._session: aiohttp.ClientSession | None = None
@@ -56,7 +56,7 @@ class SelfCheck:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # Verification is off as it is at CAs: HTTP-01 often redirects to a name whose certificate is not there yet.
-            connector=egress.connector(self._policy, tls=False, force_close=True, resolver=self._inner),
+            connector=dialling.connector(self._policy, tls=False, force_close=True, resolver=self._inner),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=CONNECT_TIMEOUT),
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             auto_decompress=False,

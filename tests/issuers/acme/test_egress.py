@@ -13,7 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certwright_issuers import egress
+from certwright_issuers import dialling, egress
 from certwright_issuers.acme.transport import Transport
 from certwright_issuers.contract import ConfigInvalid
 from certwright_issuers.egress import EgressPolicy, EgressRefused
@@ -128,7 +128,7 @@ async def test_the_address_dialled_is_the_one_that_was_judged(ca: FakeCA, monkey
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(loop, "sock_connect", sock_connect)
-    connector = egress.connector(EgressPolicy())
+    connector = dialling.connector(EgressPolicy())
     async with aiohttp.ClientSession(connector=connector) as session:
         for _ in range(2):
             with pytest.raises(aiohttp.ClientConnectorError):
