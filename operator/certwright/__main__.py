@@ -21,6 +21,7 @@ import uvloop
 from certwright import __version__
 from certwright.access import NoAccess
 from certwright.api.duration import parse_go_duration
+from certwright.gates import SIGNING_REQUESTS, parse_gates, without_effect
 from certwright.logs import configure_logging
 from certwright.settings import (
     AcmeSettings,
@@ -118,6 +119,13 @@ def _issuance_options(group: Options) -> None:
     issuance = IssuanceSettings()
     group.add_argument(
         "--controllers", type=_words, default=("*",), help=f"list; -{APPROVER} and -{INGRESS_SHIM} switch these off"
+    )
+    group.add_argument(
+        "--feature-gates",
+        type=_gates,
+        default=dict[str, bool](),
+        metavar="NAME=BOOL,...",
+        help=f"cert-manager's; {SIGNING_REQUESTS}=true signs requests of certificates.k8s.io",
     )
     group.add_argument(
         "--approve-signer-names", type=_words, default=("*",), help="signers whose requests are approved, as in RBAC"
@@ -273,6 +281,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         context=options.context,
         namespace=options.namespace,
         cluster_resource_namespace=options.cluster_resource_namespace,
+        signing_requests=options.feature_gates.get(SIGNING_REQUESTS, False),
         lease=LeaseSettings(
             enabled=options.leader_elect,
             namespace=options.leader_election_namespace,
@@ -338,6 +347,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = parser().parse_args(argv)
     configure_logging(options.logging_format, options.v)
+    for sentence in without_effect(options.feature_gates):
+        logger.warning("%s", sentence)
     # Objects of a store live long: fewer, larger collections (measured: a quarter of the time at start).
     gc.set_threshold(20_000, 20, 50)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -369,6 +380,13 @@ def _duration(text: str) -> timedelta:
         return parse_go_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 1h30m: {error}") from error
+
+
+def _gates(text: str) -> dict[str, bool]:
+    try:
+        return parse_gates(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

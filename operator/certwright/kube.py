@@ -79,6 +79,7 @@ CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
 ISSUERS = Resource("cert-manager.io", "v1", "issuers")
 CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
+SIGNING_REQUESTS = Resource("certificates.k8s.io", "v1", "certificatesigningrequests")
 #: Questions about permissions, which are asked by creating one and are stored nowhere: one's own, and another user's.
 SELF_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")

@@ -50,6 +50,8 @@ from certwright.reconcile.context import Context
 from certwright.reporter import Reporter
 from certwright.secretwatch import SecretWatch
 from certwright.settings import Settings
+from certwright.signingrequests import SigningRequests
+from certwright.signingrequestwatch import SigningRequestWatch
 from certwright.solvers.http01 import HTTP01Solver
 from certwright.solvers.registry import SolverRegistry
 from certwright.solvers.resolver import NameserverResolver, SystemResolver
@@ -142,6 +144,7 @@ class Runtime:
                 keys=keys,
                 keystores=keystores,
                 solvers=SolverRegistry({"HTTP-01": http01}),
+                signing_requests=SigningRequests(self._settings.namespace),
                 now=lambda: datetime.now(UTC),
             )
             secrets = SecretWatch(kube, self._store, self._settings.namespace, self._ingest.secret)
@@ -154,6 +157,9 @@ class Runtime:
                 asyncio.create_task(self._forget_vanished(kube), name="vanished"),
                 asyncio.create_task(self._watch(access), name="kopf"),
             ]
+            if self._settings.signing_requests:
+                watch = SigningRequestWatch(kube, context.signing_requests, self._queue.add)
+                background.append(asyncio.create_task(watch.run(), name="signing requests"))
             for task in background:
                 task.add_done_callback(self._ended)
             self._campaign(access)

@@ -11,42 +11,37 @@ thousands of Certificates needs a handful of reads instead of thousands.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 import msgspec
 
 from certwright.api import ObjectMeta
 from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
-from certwright.errors import Gone, KubeError
 from certwright.kube import METADATA, METADATA_LIST, SECRETS, KubeClient
+from certwright.reflector import Reflector
 from certwright.secretfacts import Secret, facts_of
 from certwright.store import NamespacedName, Store, version_of
 
-logger = logging.getLogger(__name__)
-
 #: Secrets that are reduced to facts before the event loop has its turn: a few milliseconds.
 FACTS_IN_A_ROW = 25
-#: Seconds between two tries of a list or watch that failed.
-RETRY_PAUSES = (1.0, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 class _Partial(msgspec.Struct, gc=False):
     metadata: ObjectMeta
 
 
-class SecretWatch:
+class SecretWatch(Reflector):
     """Keeps ``store.secrets`` and ``store.next_keys`` true."""
+
+    WHAT = "Secrets"
 
     def __init__(
         self, kube: KubeClient, store: Store, namespace: str, changed: Callable[[NamespacedName], None]
     ) -> None:
-        self._kube = kube
+        super().__init__(kube)
         self._store = store
         self._path = SECRETS.path(namespace)
         self._changed = changed
-        self._version = ""
-        self._failures = 0
 
     async def prime(self) -> int:
         """Read the facts of all issued Secrets; how many there are. Raises KubeError."""
@@ -61,22 +56,6 @@ class SecretWatch:
                     await asyncio.sleep(0)
         await self._list()
         return count
-
-    async def run(self) -> None:
-        """Watch for ever; lists again whenever the server has lost track."""
-        while True:
-            try:
-                if not self._version:
-                    await self._list()
-                await self._watch()
-                self._failures = 0
-            except Gone:
-                self._version = ""
-            except (KubeError, msgspec.MsgspecError) as error:
-                pause = RETRY_PAUSES[min(self._failures, len(RETRY_PAUSES) - 1)]
-                self._failures += 1
-                logger.warning("Secrets can't be watched, next try in %.0f s: %s", pause, error)
-                await asyncio.sleep(pause)
 
     async def _list(self) -> None:
         listed: set[NamespacedName] = set()

@@ -161,6 +161,8 @@ class Settings:
     namespace: str = ""
     #: Where the Secrets of ClusterIssuers are read.
     cluster_resource_namespace: str = "kube-system"
+    #: Sign CertificateSigningRequests of certificates.k8s.io whose signer is one of our issuers.
+    signing_requests: bool = False
     #: After SIGTERM, reconciles in flight may take this long to finish; then they are abandoned where they stand.
     grace_period: float = 1.0
     lease: LeaseSettings = field(default_factory=LeaseSettings)

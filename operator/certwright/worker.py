@@ -24,6 +24,8 @@ from certwright.reconcile.context import Context, Retry, about_certificate, abou
 from certwright.reconcile.ingress import reconcile_ingress
 from certwright.reconcile.issuers import reconcile_issuer
 from certwright.reconcile.signing import reconcile_request
+from certwright.reconcile.signingrequests import reconcile_signing_request
+from certwright.signingrequests import key_of
 from certwright.workqueue import Backoff, Key
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ RECONCILERS = {
     "Issuer": reconcile_issuer,
     "ClusterIssuer": reconcile_issuer,
     "Ingress": reconcile_ingress,
+    "CertificateSigningRequest": reconcile_signing_request,
 }
 
 
@@ -70,6 +73,8 @@ class Workers:
             return
         for key in self._context.store.all_keys():
             self._context.queue.add(key)
+        for name in self._context.signing_requests.names():
+            self._context.queue.add(key_of(name))
         self._leading.set()
 
     async def drain(self, seconds: float) -> bool:
@@ -143,6 +148,8 @@ class Workers:
                 await self._context.refresh_request(key.namespace, key.name)
             elif key.kind == "Ingress":
                 await self._context.refresh_ingress(key)
+            elif key.kind == "CertificateSigningRequest":
+                await self._context.refresh_signing_request(key.name)
             else:
                 await self._context.refresh_issuer(key)
         except KubeError as second:

@@ -8,17 +8,28 @@ from datetime import datetime
 
 from certwright.api import Certificate, CertificateRequest, Ingress, Issuer
 from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.api.signingrequest import CertificateSigningRequest
 from certwright.approver import Approver
 from certwright.errors import NotFound
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
 from certwright.keystorefactory import KeystoreFactory
-from certwright.kube import CERTIFICATE_REQUESTS, CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, KubeClient
+from certwright.kube import (
+    CERTIFICATE_REQUESTS,
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    INGRESSES,
+    ISSUERS,
+    SECRETS,
+    SIGNING_REQUESTS,
+    KubeClient,
+)
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
 from certwright.settings import Settings
 from certwright.shims.ingress import essence
+from certwright.signingrequests import SigningRequests
 from certwright.solvers.contract import Solvers
 from certwright.store import NamespacedName, Store
 from certwright.workqueue import Key, WorkQueue
@@ -46,6 +57,7 @@ class Context:
     keys: KeyFactory
     keystores: KeystoreFactory
     solvers: Solvers
+    signing_requests: SigningRequests
     #: Wall clock, UTC, aware.
     now: Callable[[], datetime]
     #: Issuances by in-process issuers that have begun, by Certificate.
@@ -116,6 +128,15 @@ class Context:
             self.store.drop_ingress(key)
         else:
             self.store.put_ingress(lean)
+
+    async def refresh_signing_request(self, name: str) -> None:
+        """Read a CertificateSigningRequest again."""
+        try:
+            fresh = await self.kube.get(SIGNING_REQUESTS.path("", name), CertificateSigningRequest)
+        except NotFound:
+            self.signing_requests.drop(name)
+        else:
+            self.signing_requests.put(fresh)
 
     async def refresh_issuer(self, key: Key) -> None:
         """Read an issuer again."""
