@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, ObjectMeta
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, ObjectMeta, Order
 from certwright.settings import ShimSettings
 from certwright.shims.ingress import essence
-from certwright.store import NamespacedName, Store, controller_of, version_of
+from certwright.store import NamespacedName, Store, controller_of
+from certwright.versions import version_of
 from certwright.workqueue import Key, WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -85,24 +86,63 @@ class Ingest:
             return
         key = Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
         if self._gone(type_, key, request.metadata):
-            self._queue.add(self.worker_of(request))
+            self._queue.add(self._store.worker_of(request))
         else:
             self.take_request(request)
 
     def take_request(self, request: CertificateRequest) -> None:
         """A version of a CertificateRequest."""
         if self._store.put_request(request):
-            self._queue.add(self.worker_of(request))
+            self._queue.add(self._store.worker_of(request))
 
-    def worker_of(self, request: CertificateRequest) -> Key:
-        """Whose reconcile deals with a request: its Certificate's, so that two never work on it at a time."""
-        owner = controller_of(request.metadata, "Certificate")
+    def order(self, type_: str | None, body: Mapping[str, Any]) -> None:
+        """An Order event."""
+        order = _decode(body, Order)
+        if order is None:
+            return
+        key = self._store.orders.key_of(order)
+        if self._gone(type_, key, order.metadata):
+            self._queue.add(key)
+            self._add_request_of(order)
+        else:
+            self.take_order(order)
+
+    def take_order(self, order: Order) -> None:
+        """A version of an Order."""
+        if self._store.orders.put(order):
+            self._queue.add(self._store.orders.key_of(order))
+            self._add_request_of(order)
+
+    def _add_request_of(self, order: Order) -> None:
+        owner = controller_of(order.metadata, "CertificateRequest")
+        if owner is None:
+            return
+        record = self._store.requests.get(Key("CertificateRequest", order.metadata.namespace, owner[0]))
+        if record is not None:
+            self._queue.add(self._store.worker_of(record.object))
+
+    def challenge(self, type_: str | None, body: Mapping[str, Any]) -> None:
+        """A Challenge event."""
+        challenge = _decode(body, Challenge)
+        if challenge is None:
+            return
+        key = self._store.challenges.key_of(challenge)
+        if self._gone(type_, key, challenge.metadata):
+            self._queue.add(key)
+            self._add_order_of(challenge)
+        else:
+            self.take_challenge(challenge)
+
+    def take_challenge(self, challenge: Challenge) -> None:
+        """A version of a Challenge."""
+        if self._store.challenges.put(challenge):
+            self._queue.add(self._store.challenges.key_of(challenge))
+            self._add_order_of(challenge)
+
+    def _add_order_of(self, challenge: Challenge) -> None:
+        owner = controller_of(challenge.metadata, "Order")
         if owner is not None:
-            key = Key("Certificate", request.metadata.namespace, owner[0])
-            certificate = self._store.certificates.get(key)
-            if certificate is not None and certificate.metadata.uid == owner[1]:
-                return key
-        return Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
+            self._queue.add(Key("Order", challenge.metadata.namespace, owner[0]))
 
     def issuer(self, kind: str, type_: str | None, body: Mapping[str, Any]) -> None:
         """An Issuer or ClusterIssuer event."""

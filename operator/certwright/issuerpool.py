@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
+from certwright.accounts import Accounts
 from certwright.accounttokens import ServiceAccountTokens
+from certwright.api import ACMEIssuer, ACMEIssuerStatus, IssuerRef
 from certwright.api import Issuer as IssuerObject
-from certwright.api import IssuerRef
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
 from certwright.errors import NotFound
 from certwright.kube import SECRETS, KubeClient
@@ -26,10 +27,14 @@ from certwright.secretfacts import Secret
 from certwright.settings import Settings
 from certwright.store import NamespacedName, Store, issuer_key
 from certwright.workqueue import Key
-from certwright_issuers.contract import ConfigInvalid, Environment, Health, Issuer, IssuerError, IssuerType
+from certwright_issuers.acme.client import Client
+from certwright_issuers.contract import ConfigInvalid, Environment, Health, Issuer, IssuerError, IssuerType, Note
 from certwright_issuers.registry import ISSUER_TYPES
 
 logger = logging.getLogger(__name__)
+
+#: The one type that is no row of the registry: it does not sign, it orders, and orders are API objects.
+ACME = "acme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,21 @@ class Loaded:
     type: IssuerType | None
     #: What the instance was built from; equal means it need not be built again.
     fingerprint: tuple[object, ...]
+    #: For ACME, in place of ``issuer``: the account that orders are made with (``reconcile/acme``).
+    account: Client | None = None
+    #: For ``status.acme``; None leaves that alone.
+    acme_status: ACMEIssuerStatus | None = None
+    #: To be told once, in Events.
+    notes: tuple[Note, ...] = ()
 
 
 class IssuerPool:
     """All issuers by key."""
 
-    def __init__(self, kube: KubeClient, store: Store, settings: Settings) -> None:
+    def __init__(self, kube: KubeClient, store: Store, accounts: Accounts, settings: Settings) -> None:
         self._kube = kube
         self._store = store
+        self._accounts = accounts
         self._cluster_namespace = settings.cluster_resource_namespace
         self._settings = settings
         self._loaded: dict[Key, Loaded] = {}
@@ -70,6 +82,11 @@ class IssuerPool:
         """Whether there is an issuer object of this name."""
         return issuer_key(ref, namespace) in self._store.issuers
 
+    def acme_spec(self, ref: IssuerRef, namespace: str) -> ACMEIssuer | None:
+        """The issuer's ``spec.acme``; None if there is none."""
+        found = self._store.issuers.get(issuer_key(ref, namespace))
+        return found.spec.acme if found is not None else None
+
     def wait_for(self, ref: IssuerRef, namespace: str, waiter: Key) -> None:
         """Have ``waiter`` looked at when this issuer changes."""
         self._waiting[issuer_key(ref, namespace)].add(waiter)
@@ -81,12 +98,15 @@ class IssuerPool:
     def drop(self, key: Key) -> None:
         """The issuer object is gone."""
         self._loaded.pop(key, None)
+        self._accounts.drop(key)
         self._store.set_issuer_secrets(key, frozenset())
 
     async def load(self, key: Key, issuer_object: IssuerObject, now: datetime) -> Loaded:
         """Build (if anything changed) and check. Raises KubeError; an issuer's own errors become its health."""
         type_, config = issuer_type_of(issuer_object)
-        if type_ is None:
+        if issuer_object.spec.acme is not None:
+            loaded = await self._load_account(key, issuer_object, issuer_object.spec.acme, now)
+        elif type_ is None:
             loaded = Loaded(_no_type(issuer_object), None, None, ())
         else:
             secrets, versions = await self._secrets(key, type_, config)
@@ -94,6 +114,20 @@ class IssuerPool:
             loaded = await self._build(key, type_, config, secrets, fingerprint, now)
         self._loaded[key] = loaded
         return loaded
+
+    def distrust_account(self, key: Key) -> None:
+        """The CA has refused the issuer's account: the next :meth:`load` asks it."""
+        self._accounts.distrust(key)
+
+    async def _load_account(self, key: Key, issuer_object: IssuerObject, acme: ACMEIssuer, now: datetime) -> Loaded:
+        namespace = key.namespace or self._cluster_namespace
+        # Before reading: a change while reading must find its way here.
+        names = self._accounts.secret_names(acme)
+        self._store.set_issuer_secrets(key, frozenset(NamespacedName(namespace, name) for name in names))
+        state = await self._accounts.load(key, issuer_object, acme, namespace, now)
+        meta = issuer_object.metadata
+        fingerprint = (meta.uid, meta.generation, state.status.uri)
+        return Loaded(state.health, None, None, fingerprint, state.client, state.status, state.notes)
 
     async def _build(
         self,
@@ -159,7 +193,7 @@ def _no_type(issuer_object: IssuerObject) -> Health:
     named = sorted(msgspec.to_builtins(issuer_object.spec))
     if not named:
         return Health(ready=False, reason="NoIssuerType", message="spec names no issuer type")
-    served = ", ".join(ISSUER_TYPES)
+    served = ", ".join((ACME, *ISSUER_TYPES))
     return Health(
         ready=False,
         reason="UnsupportedIssuerType",

@@ -83,6 +83,8 @@ SIGNING_REQUESTS = Resource("certificates.k8s.io", "v1", "certificatesigningrequ
 #: Questions about permissions, which are asked by creating one and are stored nowhere: one's own, and another user's.
 SELF_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")
+ORDERS = Resource("acme.cert-manager.io", "v1", "orders")
+CHALLENGES = Resource("acme.cert-manager.io", "v1", "challenges")
 
 
 class _Status(msgspec.Struct, gc=False):
@@ -136,6 +138,10 @@ class KubeClient:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def require_lease(self) -> None:
+        """Raise Fenced unless this replica may act now: for side effects outside the API server."""
+        self._fence.check()
 
     async def get(self, path: str, type_: type[T]) -> T:
         """Read one object. Raises NotFound, Forbidden, Transient."""

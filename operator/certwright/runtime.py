@@ -22,8 +22,9 @@ import msgspec
 
 from certwright import __version__
 from certwright.access import Access, load_access
-from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, ObjectMeta
-from certwright.api.groups import GROUP
+from certwright.accounts import Accounts
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, ObjectMeta, Order
+from certwright.api.groups import ACME_GROUP, GROUP
 from certwright.approver import Approver
 from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
@@ -36,16 +37,19 @@ from certwright.keystorefactory import KeystoreFactory
 from certwright.kube import (
     CERTIFICATE_REQUESTS,
     CERTIFICATES,
+    CHALLENGES,
     CLUSTER_ISSUERS,
     INGRESSES,
     ISSUERS,
     METADATA_LIST,
+    ORDERS,
     KubeClient,
     Resource,
 )
 from certwright.leases import LeaseThread, own_identity
 from certwright.looplag import LoopLag
 from certwright.metrics import render_metrics
+from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.context import Context
 from certwright.reporter import Reporter
 from certwright.secretwatch import SecretWatch
@@ -60,6 +64,7 @@ from certwright.solvers.server import SolverServer
 from certwright.store import Store
 from certwright.worker import Workers
 from certwright.workqueue import Key, WorkQueue
+from certwright_issuers.acme.transport import TransportPool
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +136,10 @@ class Runtime:
             stack.callback(keys.close)
             keystores = KeystoreFactory()
             stack.callback(keystores.close)
-            pool = IssuerPool(kube, self._store, self._settings)
+            transports = TransportPool()
+            stack.push_async_callback(transports.close)
+            accounts = Accounts(kube, keys, transports, self._settings.egress)
+            pool = IssuerPool(kube, self._store, accounts, self._settings)
             http01 = self._http01 = await stack.enter_async_context(self._http01_solver(kube))
             context = Context(
                 settings=self._settings,
@@ -143,6 +151,7 @@ class Runtime:
                 approver=Approver(kube, self._settings.approval),
                 keys=keys,
                 keystores=keystores,
+                acme=AcmeMemory(self._settings.acme.max_challenges, self._queue.add),
                 solvers=SolverRegistry({"HTTP-01": http01}),
                 signing_requests=SigningRequests(self._settings.namespace),
                 now=lambda: datetime.now(UTC),
@@ -220,17 +229,18 @@ class Runtime:
             pause = min(30.0, pause * 2)
 
     async def _await_crds(self, kube: KubeClient) -> None:
-        wanted = {watched.resource.plural for watched in self._kinds() if watched.resource.group == GROUP}
-        while True:
-            try:
-                served = await kube.get("/apis/cert-manager.io/v1", _ResourceList)
-            except NotFound:
-                served = _ResourceList()
-            missing = wanted - {resource.name for resource in served.resources}
-            if not missing:
-                return
-            logger.warning("CRDs are not installed: %s.cert-manager.io; apply crds/", ", ".join(sorted(missing)))
+        while missing := await self._missing(kube):
+            logger.warning("CRDs are not installed: %s; apply crds/", ", ".join(sorted(missing)))
             await asyncio.sleep(CRD_PAUSE)
+
+    async def _missing(self, kube: KubeClient) -> set[str]:
+        ours = [watched.resource for watched in self._kinds() if watched.resource.group in {GROUP, ACME_GROUP}]
+        wanted = {f"{resource.plural}.{resource.group}" for resource in ours}
+        for group in (GROUP, ACME_GROUP):
+            with suppress(NotFound):
+                served = await kube.get(f"/apis/{group}/v1", _ResourceList)
+                wanted -= {f"{resource.name}.{group}" for resource in served.resources}
+        return wanted
 
     def _kinds(self) -> list[_Watched]:
         take = self._ingest
@@ -239,6 +249,8 @@ class Runtime:
             _Watched("Issuer", ISSUERS, Issuer, partial(take.take_issuer, "Issuer")),
             _Watched("Certificate", CERTIFICATES, Certificate, take.take_certificate),
             _Watched("CertificateRequest", CERTIFICATE_REQUESTS, CertificateRequest, take.take_request),
+            _Watched("Order", ORDERS, Order, take.take_order),
+            _Watched("Challenge", CHALLENGES, Challenge, take.take_challenge),
             _Watched("Ingress", INGRESSES, Ingress, take.take_ingress),
         ]
         off = {"ClusterIssuer"} if self._settings.namespace else set[str]()

@@ -20,7 +20,8 @@ from certwright.api.groups import LABEL_FILTERED_CACHE, LABEL_NEXT_PRIVATE_KEY
 from certwright.kube import METADATA, METADATA_LIST, SECRETS, KubeClient
 from certwright.reflector import Reflector
 from certwright.secretfacts import Secret, facts_of
-from certwright.store import NamespacedName, Store, version_of
+from certwright.store import NamespacedName, Store
+from certwright.versions import version_of
 
 #: Secrets that are reduced to facts before the event loop has its turn: a few milliseconds.
 FACTS_IN_A_ROW = 25

@@ -48,6 +48,8 @@ class QueueSettings:
 
     #: Reconciles at once. Each one waits for the API server nearly all of its time.
     workers: int = 24
+    #: Reconciles at once that talk to CAs; they have tasks of their own, so this bounds memory and not load.
+    slow_workers: int = 512
     #: First and longest pause after an attempt that failed for a reason that may pass (doubling, with jitter).
     min_backoff: float = 0.25
     max_backoff: float = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from certwright.api import IssuerRef
 from certwright.api.groups import CLUSTER_ISSUER, ISSUER
 from certwright.api.signingrequest import CertificateSigningRequest
-from certwright.store import version_of
+from certwright.versions import version_of
 from certwright.workqueue import Key
 
 KIND = "CertificateSigningRequest"

@@ -8,49 +8,19 @@ the one held is ignored, so an event that is still on its way can't undo what wa
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import msgspec
 
-from certwright.api import Certificate, CertificateRequest, Ingress, Issuer, IssuerRef, ObjectMeta
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, IssuerRef, ObjectMeta, Order
 from certwright.derived import enabled_stores
+from certwright.index import Index
 from certwright.secretfacts import SecretFacts
+from certwright.shelf import Shelf
 from certwright.solvers.live import LiveChallenges
+from certwright.versions import Versions
 from certwright.workqueue import Key
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V", bound=Hashable)
-
-#: How long a deleted object's last version is remembered, in objects: events older than the deletion are refused.
-TOMBSTONES = 4096
-
-
-class Index(Generic[K, V]):
-    """Many-to-many look-up that keeps no empty sets."""
-
-    def __init__(self) -> None:
-        self._sets: defaultdict[K, set[V]] = defaultdict(set)
-
-    def add(self, keys: Iterable[K], value: V) -> None:
-        """Make ``value`` found under each key."""
-        for key in keys:
-            self._sets[key].add(value)
-
-    def remove(self, keys: Iterable[K], value: V) -> None:
-        """Undo ``add``; unknown pairs are ignored."""
-        for key in keys:
-            found = self._sets.get(key)
-            if found is not None:
-                found.discard(value)
-                if not found:
-                    del self._sets[key]
-
-    def get(self, key: K) -> frozenset[V]:
-        """All values under ``key``."""
-        return frozenset(self._sets.get(key, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +74,8 @@ class Store:
         self.live_challenges = LiveChallenges()
         #: Ingresses that ask for Certificates, reduced to what is decided on (``shims/ingress.py``).
         self.ingresses: dict[Key, Ingress] = {}
+        live = self.live_challenges
+        self.challenges: Shelf[Challenge] = Shelf("Challenge", taken=live.put, dropped=live.drop)
         #: What is known of Secrets; None: known not to exist; no entry: has to be read.
         self.secrets: dict[NamespacedName, SecretFacts | None] = {}
         self._by_secret_name: Index[NamespacedName, Key] = Index()
@@ -116,7 +88,8 @@ class Store:
         self._seen_secrets: dict[NamespacedName, int] = {}
         self._issuers_by_secret: Index[NamespacedName, Key] = Index()
         self._issuer_secrets: dict[Key, frozenset[NamespacedName]] = {}
-        self._tombstones: dict[tuple[Key, str], int] = {}
+        self._versions = Versions()
+        self.orders: Shelf[Order] = Shelf("Order", _lean_order)
 
     # Certificates
 
@@ -124,7 +97,7 @@ class Store:
         """Take a version in; False if it is not newer than the one held."""
         key = Key("Certificate", certificate.metadata.namespace, certificate.metadata.name)
         old = self.certificates.get(key)
-        if not self._newer(key, old.metadata if old else None, certificate.metadata):
+        if not self._versions.is_newer(key, old.metadata if old else None, certificate.metadata):
             return False
         if old is not None:
             self._unindex_certificate(key, old)
@@ -142,7 +115,7 @@ class Store:
             return
         del self.certificates[key]
         self._unindex_certificate(key, old)
-        self._bury(key, old.metadata, version)
+        self._versions.bury(key, old.metadata, version)
 
     def _unindex_certificate(self, key: Key, old: Certificate) -> None:
         self._by_secret_name.remove([NamespacedName(key.namespace, old.spec.secret_name)], key)
@@ -164,7 +137,7 @@ class Store:
         """Take a version in; False if it is not newer than the one held."""
         key = Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
         old = self.requests.get(key)
-        if not self._newer(key, old.meta if old else None, request.metadata):
+        if not self._versions.is_newer(key, old.meta if old else None, request.metadata):
             return False
         if old is not None:
             self._unindex_request(key, old)
@@ -182,11 +155,21 @@ class Store:
             return
         del self.requests[key]
         self._unindex_request(key, old)
-        self._bury(key, old.meta, version)
+        self._versions.bury(key, old.meta, version)
 
     def _unindex_request(self, key: Key, old: RequestRecord) -> None:
         self._requests_by_owner.remove(_owner_uids(old.meta), key)
         self._users_of_issuer.remove([issuer_key(old.object.spec.issuer_ref, key.namespace)], key)
+
+    def worker_of(self, request: CertificateRequest) -> Key:
+        """Whose reconcile deals with a request: its Certificate's, so that two never work on it at a time."""
+        owner = controller_of(request.metadata, "Certificate")
+        if owner is not None:
+            key = Key("Certificate", request.metadata.namespace, owner[0])
+            certificate = self.certificates.get(key)
+            if certificate is not None and certificate.metadata.uid == owner[1]:
+                return key
+        return Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
 
     def requests_owned_by(self, uid: str) -> list[RequestRecord]:
         """Requests whose controller has this UID, in the order of their names."""
@@ -198,7 +181,7 @@ class Store:
         """Take a version in; False if it is not newer than the one held."""
         key = Key(kind, issuer.metadata.namespace, issuer.metadata.name)
         old = self.issuers.get(key)
-        if not self._newer(key, old.metadata if old else None, issuer.metadata):
+        if not self._versions.is_newer(key, old.metadata if old else None, issuer.metadata):
             return False
         self.issuers[key] = issuer
         return True
@@ -208,7 +191,7 @@ class Store:
         old = self.issuers.get(key)
         if old is not None and (not uid or old.metadata.uid == uid):
             del self.issuers[key]
-            self._bury(key, old.metadata, version)
+            self._versions.bury(key, old.metadata, version)
 
     def users_of_issuer(self, key: Key) -> frozenset[Key]:
         """Certificates and CertificateRequests whose issuerRef names this issuer."""
@@ -220,7 +203,7 @@ class Store:
         """Take a version in; False if it says nothing new."""
         key = Key("Ingress", ingress.metadata.namespace, ingress.metadata.name)
         old = self.ingresses.get(key)
-        if not self._newer(key, old.metadata if old else None, ingress.metadata):
+        if not self._versions.is_newer(key, old.metadata if old else None, ingress.metadata):
             return False
         self.ingresses[key] = ingress
         if old is None:
@@ -238,7 +221,7 @@ class Store:
         if old is not None and (not uid or old.metadata.uid == uid):
             del self.ingresses[key]
             self._ingresses_by_secret.remove(_tls_secrets(old), key)
-            self._bury(key, old.metadata, version)
+            self._versions.bury(key, old.metadata, version)
 
     def ingresses_naming(self, secret: NamespacedName) -> frozenset[Key]:
         """Ingresses with this Secret in spec.tls; their Certificates have its name."""
@@ -319,6 +302,10 @@ class Store:
                 self.drop_request(key, uid, version)
             case "Ingress":
                 self.drop_ingress(key, uid, version)
+            case "Order":
+                self.orders.drop(key, uid, version)
+            case "Challenge":
+                self.challenges.drop(key, uid, version)
             case _:
                 self.drop_issuer(key, uid, version)
 
@@ -328,23 +315,8 @@ class Store:
         yield from list(self.ingresses)
         yield from list(self.certificates)
         yield from list(self.requests)
-
-    def _newer(self, key: Key, old: ObjectMeta | None, new: ObjectMeta) -> bool:
-        """Whether ``new`` is to replace ``old``. etcd's versions are integers that grow (Kubernetes KEP-5504)."""
-        version = version_of(new)
-        if old is not None and old.uid == new.uid:
-            return version > version_of(old)
-        return self._tombstones.get((key, new.uid), -1) < version
-
-    def _bury(self, key: Key, meta: ObjectMeta, version: int) -> None:
-        self._tombstones[key, meta.uid] = max(version, version_of(meta))
-        while len(self._tombstones) > TOMBSTONES:
-            del self._tombstones[next(iter(self._tombstones))]
-
-
-def version_of(meta: ObjectMeta) -> int:
-    """The resourceVersion as a number; 0 where there is none."""
-    return int(meta.resource_version) if meta.resource_version.isdigit() else 0
+        yield from self.orders.keys()
+        yield from self.challenges.keys()
 
 
 def _password_secrets(certificate: Certificate) -> list[NamespacedName]:
@@ -360,3 +332,9 @@ def _tls_secrets(ingress: Ingress) -> list[NamespacedName]:
 
 def _owner_uids(meta: ObjectMeta) -> list[str]:
     return [owner.uid for owner in meta.owner_references if owner.controller]
+
+
+def _lean_order(order: Order) -> Order:
+    """Without its chain, of which the digest takes the place: an Order lives as long as its request."""
+    digest = certificate_digest(order.status.certificate)
+    return msgspec.structs.replace(order, status=msgspec.structs.replace(order.status, certificate=digest))

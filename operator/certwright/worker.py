@@ -19,6 +19,8 @@ from certwright.errors import (
 )
 from certwright.fence import Fence
 from certwright.logs import current_key
+from certwright.reconcile.acme.challenges import reconcile_challenge
+from certwright.reconcile.acme.orders import reconcile_order
 from certwright.reconcile.certificate import reconcile_certificate
 from certwright.reconcile.context import Context, Retry, about_certificate, about_ingress
 from certwright.reconcile.ingress import reconcile_ingress
@@ -41,7 +43,12 @@ RECONCILERS = {
     "ClusterIssuer": reconcile_issuer,
     "Ingress": reconcile_ingress,
     "CertificateSigningRequest": reconcile_signing_request,
+    "Order": reconcile_order,
+    "Challenge": reconcile_challenge,
 }
+#: Kinds whose reconcile talks to servers that may take a minute to answer: each key has a task of its own for as long as
+#: that takes, so that a slow CA keeps no worker from the others.
+SLOW = frozenset({"Issuer", "ClusterIssuer", "Order", "Challenge"})
 
 
 class Workers:
@@ -55,6 +62,8 @@ class Workers:
         settings = context.settings.queue
         self._backoff = Backoff(settings.min_backoff, settings.max_backoff)
         self._tasks: list[asyncio.Task[None]] = []
+        self._slow: set[asyncio.Task[None]] = set()
+        self._slow_slots = asyncio.Semaphore(settings.slow_workers)
         self.syncs: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
         self.sync_errors: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
 
@@ -70,6 +79,7 @@ class Workers:
             self._leading.clear()
             self._context.queue.clear()
             self._context.staged.clear()
+            self._context.acme.clear()
             return
         for key in self._context.store.all_keys():
             self._context.queue.add(key)
@@ -89,9 +99,10 @@ class Workers:
             )
             return False
         finally:
-            for task in self._tasks:
+            ending = [*self._tasks, *self._slow]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
         return True
 
     async def _run(self) -> None:
@@ -99,14 +110,27 @@ class Workers:
         while True:
             await self._leading.wait()
             key = await queue.get()
-            current_key.set(str(key))
-            try:
-                # Whoever leads looks at everything again, so a key taken after the Lease was lost may be dropped.
-                if self._leading.is_set() and self._fence.is_open:
-                    await self._work(key)
-            finally:
-                queue.done(key)
-                current_key.set("")
+            if key.kind not in SLOW:
+                await self._take(key)
+                continue
+            await self._slow_slots.acquire()
+            task = asyncio.create_task(self._take(key), name=str(key))
+            self._slow.add(task)
+            task.add_done_callback(self._slow_done)
+
+    def _slow_done(self, task: asyncio.Task[None]) -> None:
+        self._slow.discard(task)
+        self._slow_slots.release()
+
+    async def _take(self, key: Key) -> None:
+        current_key.set(str(key))
+        try:
+            # Whoever leads looks at everything again, so a key taken after the Lease was lost may be dropped.
+            if self._leading.is_set() and self._fence.is_open:
+                await self._work(key)
+        finally:
+            self._context.queue.done(key)
+            current_key.set("")
 
     async def _work(self, key: Key) -> None:
         self.syncs[key.kind] += 1
@@ -150,6 +174,10 @@ class Workers:
                 await self._context.refresh_ingress(key)
             elif key.kind == "CertificateSigningRequest":
                 await self._context.refresh_signing_request(key.name)
+            elif key.kind == "Order":
+                await self._context.refresh_order(key)
+            elif key.kind == "Challenge":
+                await self._context.refresh_challenge(key)
             else:
                 await self._context.refresh_issuer(key)
         except KubeError as second:

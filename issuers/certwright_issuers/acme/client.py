@@ -28,7 +28,7 @@ from certwright_issuers.acme.nonces import usable
 from certwright_issuers.acme.order import Identifier, Order, OrderStatus
 from certwright_issuers.acme.problem import AcmeConfigInvalid, AcmeError, AcmeRateLimited, AcmeUnavailable
 from certwright_issuers.acme.reply import Call, Reply, failure, not_acme
-from certwright_issuers.acme.transport import Transport
+from certwright_issuers.acme.transport import Server, Transport
 
 T = TypeVar("T")
 
@@ -61,6 +61,11 @@ class Client:
         self._gate = Gate()
         self._directory: tuple[float, Directory] | None = None
         self._directory_lock = asyncio.Lock()
+
+    @property
+    def server(self) -> Server:
+        """Where the account is, and how it is reached."""
+        return self._transport.server
 
     async def directory(self) -> Directory:
         """The directory, fetched once an hour."""

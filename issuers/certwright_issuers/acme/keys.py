@@ -5,6 +5,7 @@ A key is parsed once per process: loading a PEM of RSA-2048 costs 30 ms with the
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections import OrderedDict
@@ -65,11 +66,15 @@ class AccountKey:
 
     def pem(self) -> bytes:
         """PKCS#1 for RSA and SEC 1 for EC: what cert-manager writes into account Secrets (contract section 3.1.1)."""
-        return self._private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
+        return self._encoded(serialization.Encoding.PEM)
+
+    def private_hash(self) -> str:
+        """Base64 of the SHA-256 of the key in DER: tells keys apart without telling them (contract section 1.3)."""
+        return base64.b64encode(hashlib.sha256(self._encoded(serialization.Encoding.DER)).digest()).decode()
+
+    def _encoded(self, encoding: serialization.Encoding) -> bytes:
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        return self._private.private_bytes(encoding, form, serialization.NoEncryption())
 
 
 def generate(*, elliptic: bool = True) -> AccountKey:

@@ -115,6 +115,9 @@ ANNOTATION_CSR_DURATION = f"{EXPERIMENTAL_GROUP}/request-duration"
 ANNOTATION_CSR_IS_CA = f"{EXPERIMENTAL_GROUP}/request-is-ca"
 ANNOTATION_CSR_PRIVATE_KEY_SECRET_NAME = f"{EXPERIMENTAL_GROUP}/private-key-secret-name"
 
+#: On Orders and Challenges: the CA, or a schedule, allows no request before this time (RFC 3339). Survives restarts.
+ANNOTATION_RETRY_AT = f"{ACME_GROUP}/retry-at"
+
 #: On every Secret that holds what was issued, or a key for it.
 LABEL_FILTERED_CACHE = f"controller.{GROUP}/fao"
 #: On the temporary Secret with the key of an issuance under way.

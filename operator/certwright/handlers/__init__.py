@@ -6,8 +6,8 @@ an event carries, whether it was created or changed, and whether it was missed, 
 
 from __future__ import annotations
 
-from certwright.handlers import certificaterequests, certificates, issuers, lifecycle
+from certwright.handlers import acme, certificaterequests, certificates, issuers, lifecycle
 from certwright.handlers.ingresses import watch_ingresses
 from certwright.handlers.registry import REGISTRY
 
-__all__ = ["REGISTRY", "certificaterequests", "certificates", "issuers", "lifecycle", "watch_ingresses"]
+__all__ = ["REGISTRY", "acme", "certificaterequests", "certificates", "issuers", "lifecycle", "watch_ingresses"]

@@ -11,6 +11,7 @@ from certwright.ingest import Ingest
 
 REGISTRY = kopf.OperatorRegistry()
 GROUP = "cert-manager.io"
+ACME_GROUP = "acme.cert-manager.io"
 VERSION = "v1"
 
 

@@ -7,7 +7,7 @@ otherwise upkeep of what was issued, and the status. Every pass is idempotent an
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from certwright.errors import Refused
 from certwright.policies import Violation, request_violations
@@ -88,11 +88,21 @@ async def _finish(context: Context, view: View) -> View:
 
 def _backing_off(context: Context, view: View) -> bool:
     """Whether a failed issuance still has to wait. A spec that no longer asks for what failed is tried at once."""
-    settings = context.settings.issuance
-    until = statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
+    until = _back_off_until(context, view)
     if until is None or view.now >= until:
         return False
     return not any(request_violations(record.object, view.certificate) for record in view.next)
+
+
+def _back_off_until(context: Context, view: View) -> datetime | None:
+    settings = context.settings.issuance
+    stored = view.secret.certificate if view.secret else None
+    return statuses.back_off_until(
+        view.certificate,
+        settings.min_request_backoff,
+        settings.max_request_backoff,
+        stored.not_after if stored else None,
+    )
 
 
 async def _issue(context: Context, view: View) -> View:
@@ -195,14 +205,11 @@ def _tell_renewal(context: Context, view: View) -> None:
 
 def _next_look(context: Context, view: View) -> float | None:
     """Seconds until time alone changes something: renewal, expiry, or the end of a back-off."""
-    settings = context.settings.issuance
     moments = [view.renewal.at if view.renewal else None]
     if view.secret is not None and view.secret.certificate is not None:
         moments.append(view.secret.certificate.not_after)
     if view.trigger is not None:
-        moments.append(
-            statuses.back_off_until(view.certificate, settings.min_request_backoff, settings.max_request_backoff)
-        )
+        moments.append(_back_off_until(context, view))
     ahead = [(moment - view.now).total_seconds() for moment in moments if moment is not None and moment > view.now]
     permission = context.approver.recheck_after(view.certificate.spec.issuer_ref, view.key.namespace)
     if view.issuing and permission is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from certwright.api import Certificate, CertificateRequest, Ingress, Issuer
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, Order
 from certwright.api.groups import CERTIFICATE_API_VERSION
 from certwright.api.signingrequest import CertificateSigningRequest
 from certwright.approver import Approver
@@ -17,13 +17,16 @@ from certwright.keystorefactory import KeystoreFactory
 from certwright.kube import (
     CERTIFICATE_REQUESTS,
     CERTIFICATES,
+    CHALLENGES,
     CLUSTER_ISSUERS,
     INGRESSES,
     ISSUERS,
+    ORDERS,
     SECRETS,
     SIGNING_REQUESTS,
     KubeClient,
 )
+from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
@@ -56,6 +59,7 @@ class Context:
     approver: Approver
     keys: KeyFactory
     keystores: KeystoreFactory
+    acme: AcmeMemory
     solvers: Solvers
     signing_requests: SigningRequests
     #: Wall clock, UTC, aware.
@@ -137,6 +141,20 @@ class Context:
             self.signing_requests.drop(name)
         else:
             self.signing_requests.put(fresh)
+
+    async def refresh_order(self, key: Key) -> None:
+        """Read an Order again."""
+        try:
+            self.store.orders.put(await self.kube.get(ORDERS.path(key.namespace, key.name), Order))
+        except NotFound:
+            self.store.orders.drop(key)
+
+    async def refresh_challenge(self, key: Key) -> None:
+        """Read a Challenge again."""
+        try:
+            self.store.challenges.put(await self.kube.get(CHALLENGES.path(key.namespace, key.name), Challenge))
+        except NotFound:
+            self.store.challenges.drop(key)
 
     async def refresh_issuer(self, key: Key) -> None:
         """Read an issuer again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from certwright.api import Issuer, IssuerStatus
 from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.issuerpool import Loaded
 from certwright.kube import CLUSTER_ISSUERS, ISSUERS
 from certwright.reconcile.context import Context
 from certwright.reconcile.statuspatch import status_patch
@@ -20,21 +21,27 @@ async def reconcile_issuer(context: Context, key: Key) -> float | None:
         return None
     before = context.issuers.find_key(key)
     loaded = await context.issuers.load(key, issuer, context.now())
-    await _report(
-        context, key, issuer, ready=loaded.health.ready, reason=loaded.health.reason, message=loaded.health.message
-    )
+    await _report(context, key, issuer, loaded)
     if before is None or before.health != loaded.health or before.fingerprint != loaded.fingerprint:
         _wake(context, key)
     recheck = loaded.health.recheck_after
     return recheck.total_seconds() if recheck is not None else None
 
 
-async def _report(context: Context, key: Key, issuer: Issuer, *, ready: bool, reason: str, message: str) -> None:
-    """Write the condition if it changed, and one Event with it."""
+async def _report(context: Context, key: Key, issuer: Issuer, loaded: Loaded) -> None:
+    """Write what changed of the status, and one Event with a changed condition."""
+    ready, reason, message = loaded.health.ready, loaded.health.reason, loaded.health.message
     status = "True" if ready else "False"
     old = find_condition(issuer.status.conditions, "Ready")
     generation = issuer.metadata.generation
-    if old and (old.status, old.reason, old.message, old.observed_generation) == (status, reason, message, generation):
+    acme = loaded.acme_status or issuer.status.acme
+    told = old and (old.status, old.reason, old.message, old.observed_generation) == (
+        status,
+        reason,
+        message,
+        generation,
+    )
+    if told and acme == issuer.status.acme:
         return
     conditions = with_condition(
         issuer.status.conditions,
@@ -46,10 +53,14 @@ async def _report(context: Context, key: Key, issuer: Issuer, *, ready: bool, re
         generation=generation,
     )
     resource = ISSUERS if key.kind == "Issuer" else CLUSTER_ISSUERS
-    patch = status_patch(issuer.metadata, issuer.status, IssuerStatus(acme=issuer.status.acme, conditions=conditions))
+    patch = status_patch(issuer.metadata, issuer.status, IssuerStatus(acme=acme, conditions=conditions))
     written = await context.kube.merge_patch(resource.path(key.namespace, key.name, "status"), patch, Issuer)
     context.store.put_issuer(key.kind, written)
     subject = Subject(CERTIFICATE_API_VERSION, key.kind, issuer.metadata)
+    for note in loaded.notes:
+        context.reporter.normal(subject, note.reason, note.message)
+    if told:
+        return
     if ready:
         context.reporter.normal(subject, reason, message)
     else:

@@ -17,7 +17,9 @@ from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
 from certwright.approver import signer_names
 from certwright.errors import Forbidden
+from certwright.issuerpool import Loaded
 from certwright.kube import CERTIFICATE_REQUESTS
+from certwright.reconcile.acme.requests import order_outcome, wake_orders
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.statuspatch import status_patch
@@ -90,6 +92,7 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
         return
     outcome = await sign(context, request, waiter, None)
     await _write(context, request, conditions, outcome)
+    wake_orders(context, request)
     if outcome.state == "Pending" and outcome.retry_after is not None:
         raise Retry(outcome.message, outcome.retry_after.total_seconds())
 
@@ -123,26 +126,38 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
     loaded = context.issuers.find(ref, namespace)
     if not context.issuers.exists(ref, namespace):
         return _issuer_not_found(ref)
-    if loaded is None or loaded.issuer is None or loaded.type is None or not loaded.health.ready:
+    if loaded is None or not loaded.health.ready:
         return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
     try:
         parsed = parse_csr(request.spec.request)
     except InvalidCSR as error:
         return Outcome("Failed", "RequestParsingError", f"Failed to decode CSR in spec.request: {error}", invalid=True)
     try:
-        if loaded.type.needs_private_key and key is None:
-            key = await _annotated_key(context, request)
-        signing = signing_request(context, request, parsed, key)
-        result = await loaded.issuer.sign(signing)
-        if isinstance(result, Pending):
-            return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
-        parse_certificate_facts(result.chain_pem)
+        return await _signed(context, loaded, request, parsed, key)
     except InvalidCertificate as error:
         return Outcome("Failed", "DecodeError", f"Failed to decode returned certificate: {error}")
     except RequestRejected as error:
         return Outcome("Failed", error.reason, error.message, invalid=error.reason == INVALID)
     except IssuerError as error:
         return _pending(context, error)
+
+
+async def _signed(
+    context: Context, loaded: Loaded, request: CertificateRequest, parsed: ParsedCSR, key: PrivateKey | None
+) -> Outcome:
+    """The issuer's answer. Raises IssuerError, InvalidCertificate, KubeError, Retry."""
+    if loaded.type is not None and loaded.type.needs_private_key and key is None:
+        key = await _annotated_key(context, request)
+    signing = signing_request(context, request, parsed, key)
+    acme = context.issuers.acme_spec(request.spec.issuer_ref, request.metadata.namespace)
+    if acme is not None:
+        return await order_outcome(context, request, parsed.facts, acme)
+    if loaded.issuer is None:
+        return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
+    result = await loaded.issuer.sign(signing)
+    if isinstance(result, Pending):
+        return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
+    parse_certificate_facts(result.chain_pem)
     return Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=result)
 
 

@@ -17,7 +17,10 @@ from certwright.reconcile.context import Context
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reconcile.view import View
 from certwright.reporter import find_condition, with_condition, without_condition
+from certwright_issuers.acme.retry import EXPIRED_CEILING, SHARE
 
+#: The shortest pause that a nearing expiry may cause: CAs limit failed validations (Let's Encrypt: 5 an hour).
+SHORTEST = timedelta(minutes=15)
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
@@ -106,13 +109,22 @@ async def write(context: Context, certificate: Certificate, status: CertificateS
     return written
 
 
-def back_off_until(certificate: Certificate, shortest: timedelta, longest: timedelta) -> datetime | None:
-    """When a failed issuance may be tried again: the pause doubles with each failure in a row (contract 2.2.2)."""
+def back_off_until(
+    certificate: Certificate, shortest: timedelta, longest: timedelta, expiry: datetime | None = None
+) -> datetime | None:
+    """When a failed issuance may be tried again: the pause doubles with each failure in a row (contract 2.2.2).
+
+    ``expiry``: end of the certificate in use. The less it has left, the shorter the pause, so that a cause which
+    disappears is noticed in time, also for lifetimes of days (docs/divergences.md).
+    """
     failed_at = certificate.status.last_failure_time
     if failed_at is None or shortest <= timedelta():
         return None
     doublings = min(max(0, (certificate.status.failed_issuance_attempts or 1) - 1), 32)
     pause: timedelta = min(longest, shortest * 2.0**doublings)
+    if expiry is not None:
+        left = expiry - failed_at
+        pause = min(pause, max(left / SHARE, SHORTEST) if left > timedelta() else EXPIRED_CEILING)
     return failed_at + pause
 
 

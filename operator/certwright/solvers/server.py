@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Self
+from typing import Self, cast
 
 from certwright.health import split_address
 
@@ -68,8 +68,8 @@ class _Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for the type checkers)
-        self._transport = transport
+        # Not isinstance: uvloop's transports have the methods and not the base class.
+        self._transport = cast("asyncio.Transport", transport)
         self._everybody[self] = None
         self._deadline = asyncio.get_running_loop().call_later(LIFETIME, self.abort)
         if len(self._everybody) > CONNECTIONS:
