@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("workload", choices=sorted(WORKLOADS))
     root.add_argument("--count", type=_positive, help="Certificates; default: the workload's usual count")
-    root.add_argument("--namespaces", type=_positive, help="namespaces they are dealt out to; default: 50 (w6: 5)")
+    root.add_argument("--namespaces", type=_positive, help="namespaces they are dealt out to; default: 50 (w6, w7: 5)")
     root.add_argument("--creators", type=_positive, default=16, help="clients that create them at once (default: 16)")
     root.add_argument(
         "--algorithm", choices=("ECDSA", "RSA"), default="ECDSA", help="P-256 or RSA-2048 (default: ECDSA)"

@@ -57,6 +57,12 @@ async def create_certificate(api: Api, namespace: str, name: str, algorithm: str
     return created
 
 
+async def create_ingress(api: Api, namespace: str, name: str, algorithm: str) -> None:
+    """Create one annotated Ingress."""
+    path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+    await api.send("POST", path, objects.ingress(namespace, name, algorithm))
+
+
 async def each(items: Iterable[T], clients: int, do: Callable[[T], Awaitable[object]]) -> None:
     """Do it for all items, ``clients`` at a time; the first failure ends it."""
     left = iter(items)

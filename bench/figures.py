@@ -67,6 +67,12 @@ def issuing_figures(seen: Issuances, ceiling_per_second: float, peak_rss_mib: fl
     }
 
 
+def latency_figures(prefix: str, ascending: Sequence[float]) -> Figures:
+    """How long it took, in seconds, under names that begin with ``prefix``."""
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {f"{prefix}_{name}_s": round(percentile(ascending, share), 4) for name, share in shares.items()}
+
+
 def restart_figures(
     steady_s: float, serials: int, ready_s: float, cpu_s: float, rss_mib: float, usage: Usage
 ) -> Figures:

@@ -47,6 +47,28 @@ def certificate(namespace: str, name: str, algorithm: str) -> dict[str, Any]:
     }
 
 
+def ingress(namespace: str, name: str, algorithm: str) -> dict[str, Any]:
+    """An annotated Ingress of one host, whose Certificate has the name of its Secret: ``name``."""
+    wanted = certificate(namespace, name, algorithm)["spec"]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {
+                "cert-manager.io/cluster-issuer": ISSUER,
+                "cert-manager.io/private-key-algorithm": algorithm,
+                "cert-manager.io/private-key-size": str(wanted["privateKey"]["size"]),
+            },
+        },
+        "spec": {
+            "tls": [{"hosts": wanted["dnsNames"], "secretName": name}],
+            "defaultBackend": {"service": {"name": "web", "port": {"number": 80}}},
+        },
+    }
+
+
 @dataclass(frozen=True)
 class Authority:
     """An ECDSA P-256 root, and one leaf of it that a bare client stores again and again. PEM."""

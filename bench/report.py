@@ -61,6 +61,14 @@ BARS: dict[str, dict[str, Bar]] = {
         "conflicts": exactly(0),
         "signings_per_certificate": exactly(1),
     },
+    "w7": {
+        "ready_p50_s": at_most(0.1),
+        "ready_p99_s": at_most(1),
+        "object_writes_per_issuance": at_most(5),
+        "events_per_issuance": at_most(3),
+        "conflicts": exactly(0),
+        "signings_per_certificate": exactly(1),
+    },
 }
 
 

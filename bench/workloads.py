@@ -18,8 +18,8 @@ from typing import Self
 from bench import ceiling
 from bench.api import Api
 from bench.ceiling import Place
-from bench.driver import create_certificate, create_issuer, create_namespaces, each, wait_issuer
-from bench.figures import Figures, Issuances, issuing_figures, restart_figures
+from bench.driver import create_certificate, create_ingress, create_issuer, create_namespaces, each, wait_issuer
+from bench.figures import Figures, Issuances, issuing_figures, latency_figures, restart_figures
 from bench.objects import Authority
 from bench.subject import Subject
 from bench.usage import Meter, Surroundings
@@ -34,6 +34,8 @@ STEADY_SECONDS = 4.0
 STEADY_LIMIT = 180.0
 #: Between two single issuances, so that the Events of one do not fall into the next.
 PAUSE_SECONDS = 0.4
+#: The burst of W7, and the Ingresses created one after the other meanwhile.
+BURST_COUNT, BURST_INGRESSES = 1000, 25
 #: A ceiling needs no more Certificates than these to be known.
 CEILING_COUNT = 1000
 
@@ -92,7 +94,21 @@ class Bench:
 
     async def singly(self, places: Sequence[Place]) -> Issuances:
         """Create a Certificate when the one before has been Ready for a moment."""
-        seen = await self._issue(places, 1, self._create_and_wait)
+        return await self._one_by_one(places, self._create)
+
+    async def ingresses_singly(self, places: Sequence[Place]) -> Issuances:
+        """The same with annotated Ingresses, whose Certificates have these names."""
+        return await self._one_by_one(places, self._create_ingress)
+
+    async def _one_by_one(
+        self, places: Sequence[Place], create: Callable[[Place, Watcher], Awaitable[None]]
+    ) -> Issuances:
+        async def create_and_wait(place: Place, watcher: Watcher) -> None:
+            await create(place, watcher)
+            await watcher.wait_ready({place})
+            await asyncio.sleep(PAUSE_SECONDS)
+
+        seen = await self._issue(places, 1, create_and_wait)
         return replace(seen, seconds=sum(seen.latencies))
 
     async def _issue(
@@ -130,10 +146,8 @@ class Bench:
     async def _create(self, place: Place, _: Watcher) -> None:
         await create_certificate(self.api, *place, self.load.algorithm)
 
-    async def _create_and_wait(self, place: Place, watcher: Watcher) -> None:
-        await self._create(place, watcher)
-        await watcher.wait_ready({place})
-        await asyncio.sleep(PAUSE_SECONDS)
+    async def _create_ingress(self, place: Place, _: Watcher) -> None:
+        await create_ingress(self.api, *place, self.load.algorithm)
 
     async def ceiling(self, places: Sequence[Place]) -> tuple[float, Figures]:
         """Certificates per second that a bare client reaches in a burst, and what it was found to have written.
@@ -203,6 +217,24 @@ async def one_by_one(bench: Bench) -> Figures:
     return {**issuing_figures(seen, rate, peak), **extra}
 
 
+async def ingresses(bench: Bench) -> Figures:
+    """W7: annotated Ingresses one at a time, on an idle cluster and then during a burst of Certificates.
+
+    From the Ingress to a Ready Certificate, which comes after the filled Secret.
+    """
+    load = bench.load
+    ours, bare = load.places("w7", load.count), load.places("ceiling", load.count)
+    meanwhile = load.places("w7b", BURST_INGRESSES)
+    crowd = replace(load, namespaces=50).places("w1", BURST_COUNT)
+    await bench.prepare(ours, meanwhile, crowd, bare)
+    seen = await bench.ingresses_singly(ours)
+    peak = bench.subject.peak_rss_mib()
+    _, busy = await asyncio.gather(bench.burst(crowd), bench.ingresses_singly(meanwhile))
+    bench.subject.stop()
+    rate, extra = await bench.ceiling_singly(bare)
+    return {**issuing_figures(seen, rate, peak), **latency_figures("during_burst", busy.latencies), **extra}
+
+
 def _ceiling_figures(meter: Meter, n: int) -> Figures:
     """What the bare client was seen to write, and in which company."""
     usage = meter.read()
@@ -230,4 +262,5 @@ WORKLOADS = {
     "w1": Workload("burst of Certificates", burst, 1000, 50),
     "w2": Workload("restart with Ready Certificates", restart, 5000, 50),
     "w6": Workload("one Certificate at a time on an idle cluster", one_by_one, 50, 5),
+    "w7": Workload("one annotated Ingress at a time, idle and during a burst", ingresses, 100, 5),
 }
