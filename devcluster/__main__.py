@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from devcluster import state
+from devcluster import acmeca, ingress, state
 from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
 
@@ -32,6 +32,14 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--port", type=int, default=0, help="of the API server on 127.0.0.1 (default: a free one)"
             )
+            command.add_argument(
+                "--with",
+                dest="extras",
+                type=_extras,
+                default=(),
+                metavar="LIST",
+                help=f"what else to start in it, of: {', '.join(EXTRAS)}",
+            )
         if name == "exec":
             command.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="and its arguments")
     return root
@@ -49,8 +57,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     cluster = Cluster.start(options.name, detached=True, port=options.port)
-    print(f"ready after {cluster.started_in:.1f} s\nexport KUBECONFIG={cluster.kubeconfig}")
+    try:
+        notes = [EXTRAS[extra](cluster) for extra in options.extras]
+    except BaseException:
+        cluster.stop()
+        raise
+    print(f"ready after {cluster.started_in:.1f} s")
+    for note in notes:
+        print(f"# {note}")
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
     return 0
+
+
+def _acme(cluster: Cluster) -> str:
+    ca = acmeca.start(cluster)
+    return f"ACME directory {ca.directory}, caBundle in {ca.ca_bundle_file}, DNS at {ca.nameserver}"
+
+
+def _ingress(cluster: Cluster) -> str:
+    running = ingress.start(cluster)
+    return f"ingress class {ingress.CLASS} is served at {running.address}"
+
+
+#: What ``up --with`` starts; each says what people need to know of it.
+EXTRAS: dict[str, Callable[[Cluster], str]] = {"acme": _acme, "ingress": _ingress}
+
+
+def _extras(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    unknown = sorted(set(names) - EXTRAS.keys())
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} unknown; there are {', '.join(EXTRAS)}")
+    return names
 
 
 def _down(options: argparse.Namespace) -> int:

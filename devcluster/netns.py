@@ -20,18 +20,20 @@ from devcluster.errors import DevclusterError
 
 #: EndpointSlices may not hold loopback addresses, so the API server and solvers live here.
 ADDRESS = "10.0.0.10"
-#: Run inside, so that it needs neither iproute2 nor more rights than the namespace gives: SIOCSIFADDR and SIOCSIFFLAGS
-#: of netdevice(7) for lo and for an alias of it.
+#: The ingress controller wants ports 80 and 443 for itself.
+INGRESS_ADDRESS = "10.0.0.20"
+#: Run inside, so that it needs neither iproute2 nor more rights than the namespace gives: SIOCSIFADDR, SIOCSIFNETMASK and
+#: SIOCSIFFLAGS of netdevice(7) for lo and for an alias of it per address.
 _SETUP = f"""
 import fcntl, socket, struct
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 def flags(name): fcntl.ioctl(s, 0x8914, struct.pack('16sh14x', name, 0x1 | 0x40))
 flags(b'lo')
-address = struct.pack('16sHH4s8x', b'lo:1', socket.AF_INET, 0, socket.inet_aton('{ADDRESS}'))
-fcntl.ioctl(s, 0x8916, address)
-netmask = struct.pack('16sHH4s8x', b'lo:1', socket.AF_INET, 0, socket.inet_aton('255.255.255.255'))
-fcntl.ioctl(s, 0x891c, netmask)
-flags(b'lo:1')
+for number, text in enumerate(('{ADDRESS}', '{INGRESS_ADDRESS}'), 1):
+    alias = b'lo:%d' % number
+    for request, value in ((0x8916, text), (0x891c, '255.255.255.255')):
+        fcntl.ioctl(s, request, struct.pack('16sHH4s8x', alias, socket.AF_INET, 0, socket.inet_aton(value)))
+    flags(alias)
 """
 
 

@@ -40,6 +40,7 @@ from certwright_issuers.egress import EgressPolicy, Network
 logger = logging.getLogger(__name__)
 
 APPROVER = "certificaterequests-approver"
+SOLVER_PORT = HTTP01Settings().listen_port
 #: Seconds after which a thread hands the interpreter back: the Lease's and the one that makes keystores share it with
 #: the event loop.
 SWITCH_INTERVAL = 0.0005
@@ -214,7 +215,7 @@ def _http01_options(group: Options) -> None:
         "--acme-http01-solver-address",
         type=_endpoints,
         default=(),
-        help="list of IP:port at which ingress controllers reach the replicas, for operators outside the cluster",
+        help="list of IP[:port] at which ingress controllers reach the replicas, for operators outside the cluster",
     )
     group.add_argument(
         "--acme-http01-solver-service",
@@ -401,7 +402,7 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _endpoints(text: str) -> tuple[tuple[str, int], ...]:
-    found = tuple(_endpoint(word) for word in _words(text))
+    found = tuple(_endpoint(word, SOLVER_PORT) for word in _words(text))
     for address, _ in found:
         if ipaddress.ip_address(address).is_loopback:
             raise argparse.ArgumentTypeError(f"{address} is a loopback address, which no ingress controller can reach")
@@ -412,8 +413,8 @@ def _nameservers(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(_endpoint(word, 53) for word in _words(text))
 
 
-def _endpoint(text: str, default_port: int = 0) -> tuple[str, int]:
-    """``10.0.0.1:8089`` or ``[2001:db8::1]:8089``; without a port if there is a default one."""
+def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """``10.0.0.1:8089`` or ``[2001:db8::1]:8089``, or without a port."""
     host, colon, port = text.rpartition(":")
     if not colon or (text.count(":") > 1 and not text.startswith("[")) or text.endswith("]"):
         host, port = text, str(default_port)
@@ -422,7 +423,7 @@ def _endpoint(text: str, default_port: int = 0) -> tuple[str, int]:
     except ValueError:
         address, number = "", 0
     if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address and a port, such as 10.0.0.1:8089")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address with or without a port, such as 10.0.0.1:8089")
     return address, number
 
 

@@ -137,3 +137,20 @@ def test_every_component_has_its_module() -> None:
         text = (binaries.MODULES / component.module / "go.mod").read_text()
         module = component.package.partition("/cmd/")[0]
         assert f"{module} v" in text, name
+
+
+def test_files_of_a_module_are_taken_from_where_go_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    module = tmp_path / "module" / "examples" / "contour"
+    module.mkdir(parents=True)
+    (module / "01-crds.yaml").write_text("kind: CustomResourceDefinition\n")
+    fake_go(
+        tmp_path / "bin",
+        f'[ "$*" = "mod download -json github.com/projectcontour/contour" ] || exit 1\n'
+        f"""echo '{{"Dir": "{tmp_path / "module"}"}}'""",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    found = binaries.ensure(["contour-crds.yaml"])["contour-crds.yaml"]
+    assert found.read_text() == "kind: CustomResourceDefinition\n"
+    assert found.parent == binaries.cache_folder(COMPONENTS["contour"])

@@ -29,7 +29,7 @@ def test_where_challenges_are_answered_is_set_by_flags(monkeypatch: pytest.Monke
     monkeypatch.setenv("POD_IP", "10.1.2.3")
     flags = (
         "--acme-http01-solver-listen-address=:9000",
-        "--acme-http01-solver-address=10.0.0.1:8089,[2001:db8::1]:80",
+        "--acme-http01-solver-address=10.0.0.1,[2001:db8::1]:80",
         "--acme-http01-solver-service=ns/name",
         "--acme-http01-solver-nameservers=10.0.0.53,[2001:db8::53]:54,2001:db8::53",
         "--acme-http01-solver-extra-labels=team=a,b=",
@@ -48,11 +48,10 @@ def test_where_challenges_are_answered_is_set_by_flags(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("address=10.0.0.1", "is not an IP address and a port"),
-        ("address=host:80", "is not an IP address and a port"),
-        ("address=10.0.0.1:70000", "is not an IP address and a port"),
+        ("address=host:80", "is not an IP address with or without a port"),
+        ("address=10.0.0.1:70000", "is not an IP address with or without a port"),
         ("address=127.0.0.1:80", "is a loopback address"),
-        ("nameservers=ns.example", "is not an IP address and a port"),
+        ("nameservers=ns.example", "is not an IP address with or without a port"),
         ("service=name", "is not NAMESPACE/NAME"),
         ("extra-labels=a", "is not a list of key=value"),
     ],
