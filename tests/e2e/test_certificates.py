@@ -342,7 +342,7 @@ def test_renewal_keeps_ready_and_prunes_requests(kubectl: Kubectl) -> None:
 
 
 def test_rotation_policies(kubectl: Kubectl) -> None:
-    """Never keeps the key, Always makes another; a key that must not be replaced is told and left alone."""
+    """Contract row 8.22: Never keeps the key, Always makes another; one that must not be replaced is told and left alone."""
     kubectl.apply(SELF_SIGNED, certificate(privateKey={"algorithm": "ECDSA", "rotationPolicy": "Never"}))
     kubectl.wait_ready("web")
     first = data_of(secret_of(kubectl), "tls.key")
@@ -364,7 +364,7 @@ def test_rotation_policies(kubectl: Kubectl) -> None:
 
 
 def test_an_existing_secret_keeps_its_type(kubectl: Kubectl) -> None:
-    """An Opaque Secret that was there first stays Opaque, and keeps what others put there."""
+    """Contract row 8.25: an Opaque Secret that was there first stays Opaque, and keeps what others put there."""
     kubectl("create", "secret", "generic", "web-tls", "--from-literal=other=1")
     kubectl.apply(SELF_SIGNED, certificate())
     kubectl.wait_ready("web")
@@ -385,7 +385,7 @@ def test_an_immutable_secret_is_told(kubectl: Kubectl) -> None:
 
 
 def test_two_certificates_with_one_secret(kubectl: Kubectl) -> None:
-    """The older one owns it, the other is told, and takes over when the first is deleted."""
+    """Contract row 8.24: the older one owns it, the other is told, and takes over when the first is deleted."""
     kubectl.apply(SELF_SIGNED, certificate("first", secretName="shared"))
     kubectl.wait_ready("first")
     kubectl.apply(certificate("second", secretName="shared"))
@@ -402,7 +402,7 @@ def test_two_certificates_with_one_secret(kubectl: Kubectl) -> None:
 
 
 def test_secrets_outlive_their_certificates(kubectl: Kubectl) -> None:
-    """Deleting a Certificate leaves the Secret; its requests go."""
+    """Contract row 8.29: deleting a Certificate leaves the Secret; its requests go."""
     kubectl.apply(SELF_SIGNED, certificate())
     kubectl.wait_ready("web")
     kubectl("delete", "certificate", "web")

@@ -69,14 +69,14 @@ def test_pkcs12_with_another_password(profile: str) -> None:
 
 
 def test_the_default_profile() -> None:
-    """RC2 with 40 bits, as no profile at all always has been."""
+    """Contract row 8.64: RC2 with 40 bits, as no profile at all always has been."""
     object_id = bytes.fromhex("060b2a864886f70d010c010600")[:-1]
     assert object_id[2:] in pkcs12_files(content(), PLAIN, "")["keystore.p12"]
     assert object_id[2:] not in pkcs12_files(content(), PLAIN, "LegacyDES")["keystore.p12"]
 
 
 def test_stores_without_a_ca() -> None:
-    """There is then nothing to trust, and no file for it."""
+    """Contract row 8.64: there is then nothing to trust, and no file for it."""
     made = content()
     alone = Content(made.key_pem, made.chain_pem)
     assert list(pkcs12_files(alone, PLAIN, "Modern2023")) == ["keystore.p12"]

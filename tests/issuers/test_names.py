@@ -85,7 +85,7 @@ def test_string_types(value: str, tag: int) -> None:
     ],
 )
 def test_literals(literal: str, rdns: list[list[tuple[str, str]]] | None) -> None:
-    """RFC 4514 with the separators of RFC 2253; the last part of the string comes first in the name."""
+    """Contract row 8.65: RFC 4514 with the separators of RFC 2253; the last part of the string comes first in the name."""
     if rdns is None:
         with pytest.raises(InvalidName):
             names.literal_der(literal)
@@ -101,7 +101,7 @@ def test_literals(literal: str, rdns: list[list[tuple[str, str]]] | None) -> Non
     ],
 )  # fmt: skip
 def test_malformed_literals(literal: str) -> None:
-    """Unknown and lower-case types, dangling separators and escapes, bytes that are no text, NUL, repetition."""
+    """Contract row 8.65: unknown and lower-case types, dangling separators and escapes, no text, NUL, repetition."""
     with pytest.raises(InvalidName):
         names.literal_der(literal)
 

@@ -135,7 +135,7 @@ def test_nothing_is_violated_when_all_fits() -> None:
 
 
 def test_a_due_renewal_triggers_and_leaves_the_certificate_ready() -> None:
-    """Ready stays True during a plain renewal."""
+    """Contract row 8.2: Ready stays True during a plain renewal."""
     due = situation(secret(), renewal_time=NOW - timedelta(seconds=1))
     assert first_violation(TRIGGER, due) == Violation(
         "Renewing", "Renewing certificate as renewal was scheduled at 2026-11-24 11:59:59 +0000 UTC"
@@ -164,7 +164,7 @@ def test_an_expired_certificate_is_not_ready() -> None:
     ids=["no annotations", "explicit defaults"],
 )
 def test_absent_and_default_issuer_annotations_fit_the_default_kind(annotations: dict[str, str | None]) -> None:
-    """Making the defaults explicit, on either side, issues nothing."""
+    """Contract rows 8.4 and 8.5: making the defaults explicit, on either side, issues nothing."""
     facts = secret(annotations=annotations)
     for ref in ({"name": "ca"}, {"name": "ca", "kind": "Issuer", "group": "cert-manager.io"}):
         assert first_violation(TRIGGER, situation(facts, certificate=certificate(issuerRef=ref))) is None
@@ -195,13 +195,14 @@ def test_absent_and_default_issuer_annotations_fit_the_default_kind(annotations:
     ids=lambda value: str(value)[:40],
 )
 def test_which_changes_of_the_spec_need_a_new_request(change: dict[str, Any], fields: tuple[str, ...]) -> None:
-    """Names, subject, usages, CA and issuer do; keys' encoding, renewal, templates and the like don't."""
+    """Contract rows 8.6 and 8.7: names, subject, usages, CA and issuer do; keys' encoding, renewal, templates and the like
+    don't."""
     before = request(certificate())
     assert request_violations(before, certificate(**change)) == fields
 
 
 def test_a_duration_counts_only_when_both_sides_have_one() -> None:
-    """Adding a duration issues nothing, changing one does, writing it otherwise doesn't."""
+    """Contract row 8.7: adding a duration issues nothing, changing one does, writing it otherwise doesn't."""
     before = request(certificate(duration="100h"))
     assert request_violations(before, certificate(duration="101h")) == ("spec.duration",)
     assert request_violations(before, certificate(duration="6000m")) == ()
@@ -221,3 +222,68 @@ def test_a_certificate_older_than_its_key_pair_check_is_still_compared_by_key() 
     """The pair check compares keys, not dates."""
     facts = secret(data={"tls.crt": chain(certificate(), KEY, NOW - timedelta(days=1))})
     assert first_violation(TRIGGER, situation(facts)) is None
+
+
+def test_the_first_violation_is_the_one_told() -> None:
+    """Contract row 8.3: of everything that is wrong the earliest in the chain is named."""
+    wrong = {
+        "certificate": certificate(
+            dnsNames=["new.example.test"], issuerRef={"name": "other"}, privateKey={"algorithm": "Ed25519"}
+        ),
+        "current_request": request(certificate()),
+        "renewal_time": NOW,
+    }
+    right = {"issuerRef": {"name": "ca"}, "privateKey": {"algorithm": "ECDSA"}}
+    issuer = first_violation(TRIGGER, situation(secret(), **wrong))
+    wrong["certificate"] = certificate(dnsNames=["new.example.test"], **(right | {"privateKey": {"algorithm": "RSA"}}))
+    key = first_violation(TRIGGER, situation(secret(), **wrong))
+    wrong["certificate"] = certificate(dnsNames=["new.example.test"], **right)
+    names = first_violation(TRIGGER, situation(secret(), **wrong))
+    wrong["certificate"] = certificate(**right)
+    due = first_violation(TRIGGER, situation(secret(), **wrong))
+    assert [violation.reason if violation else None for violation in (issuer, key, names, due)] == [
+        "IncorrectIssuer",
+        "SecretMismatch",
+        "RequestChanged",
+        "Renewing",
+    ]
+
+
+def test_one_issuer_annotation_is_enough_to_ask_for_the_name() -> None:
+    """Contract row 8.4: without any the default kind fits; with one, the name has to be there as well."""
+    none = dict.fromkeys(
+        ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group"), None
+    )
+    assert first_violation(TRIGGER, situation(secret(annotations=none))) is None
+    other = certificate(issuerRef={"name": "ca", "kind": "ClusterIssuer"})
+    for annotations, cert in ((none | {"cert-manager.io/issuer-kind": "Issuer"}, certificate()), (none, other)):
+        found = first_violation(TRIGGER, situation(secret(annotations=annotations), certificate=cert))
+        assert found is not None
+        assert found.reason == "IncorrectIssuer"
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"usages": ["server auth"]}, None),
+        ({"subject": {"organizations": ["x"]}}, None),
+        ({"duration": "100h"}, None),
+        ({"isCA": True}, None),
+        ({"otherNames": [{"oid": "1.2.3", "utf8Value": "x"}]}, None),
+        ({"commonName": "web.example.test"}, None),
+        ({"commonName": "other.example.test"}, "spec.commonName"),
+        ({"dnsNames": ["WEB.example.test"]}, None),
+        ({"dnsNames": ["other.example.test"]}, "spec.dnsNames"),
+        ({"ipAddresses": ["10.0.0.1"]}, "spec.ipAddresses"),
+        ({"uris": ["spiffe://a/b"]}, "spec.uris"),
+        ({"emailAddresses": ["a@example.test"]}, "spec.emailAddresses"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_without_its_request_only_names_of_a_certificate_are_compared(
+    change: dict[str, Any], fields: str | None
+) -> None:
+    """Contract row 8.8: usages, subject, duration and the like go unnoticed; CN and DNS names are one set."""
+    found = first_violation(TRIGGER, situation(secret(), certificate=certificate(**change)))
+    assert (found.reason if found else None) == ("SecretMismatch" if fields else None)
+    assert found is None or f"[{fields}" in found.message

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 CONFLICT_RECHECK = timedelta(minutes=3)
 #: How often an issuance that a person has to clear the way for looks again, in seconds.
 STUCK_RECHECK = 60.0
+#: When a failed issuance is tried again if there is no back-off, in seconds.
+FAILURE_RECHECK = 1.0
 #: Issued requests kept when the spec does not say (contract section 5.9).
 DEFAULT_HISTORY = 1
 #: Deadlines further away are reached in several steps, so that a clock that jumps costs an hour at most.
@@ -52,11 +54,19 @@ async def reconcile_certificate(context: Context, key: Key) -> float | None:
     if _finished(view):
         view = await _finish(context, view)
     tell_issued(context, view)
-    if view.issuing or (view.trigger is not None and not _backing_off(context, view)):
+    if _due(context, view):
         view = await _issue(context, view)
-    else:
+    if not _due(context, view):
         view = await _keep(context, view)
+    elif not view.issuing:
+        # It has failed, and the pause after failures is switched off.
+        return FAILURE_RECHECK
     return _next_look(context, view)
+
+
+def _due(context: Context, view: View) -> bool:
+    """Whether it is being issued, or has to be now."""
+    return view.issuing or (view.trigger is not None and not _backing_off(context, view))
 
 
 async def _yield_secret(context: Context, view: View) -> float:

@@ -100,7 +100,7 @@ async def _request(context: Context, view: View, next_key: NextKey) -> Certifica
             revision is None
             or bool(request_violations(record.object, view.certificate))
             or not _has_key(record.object, next_key)
-            or _failed_before(record.object, since.last_transition_time if since else None)
+            or failed_before(record.object, since.last_transition_time if since else None)
         )
         if outdated:
             await delete_request(context, record.object)
@@ -125,7 +125,7 @@ def _has_key(request: CertificateRequest, next_key: NextKey) -> bool:
         return False
 
 
-def _failed_before(request: CertificateRequest, since: datetime | None) -> bool:
+def failed_before(request: CertificateRequest, since: datetime | None) -> bool:
     """Whether this is the failed request of an earlier attempt (second precision, contract row 8.18).
 
     Issuers of other APIs may leave failureTime out: then its age decides, because an attempt begins before its request.

@@ -103,11 +103,18 @@ async def gather(context: Context, key: Key, certificate: Certificate, *, just_i
         renewal=renewal,
         trigger=first_violation(TRIGGER, situation),
         unusable=first_violation(USABLE, situation),
-        unready=Violation("IncorrectCertificate", conflicting_certificates(owner))
-        if lost
-        else first_violation(READINESS, situation),
+        unready=_unready(situation, renewal, owner if lost else ""),
         now=now,
     )
+
+
+def _unready(situation: Situation, renewal: Renewal | None, other_owner: str) -> Violation | None:
+    if other_owner:
+        return Violation("IncorrectCertificate", conflicting_certificates(other_owner))
+    violation = first_violation(READINESS, situation)
+    if violation is None and renewal is not None and renewal.error:
+        return Violation("WindowError", renewal.error)
+    return violation
 
 
 def owner_of_secret(candidates: list[Certificate], secret: SecretFacts | None) -> str:

@@ -31,17 +31,18 @@ def at(lifetime: timedelta, **spec: Any) -> datetime | None:
     ],
 )
 def test_when_it_is_due(spec: dict[str, Any], lifetime: timedelta, before_expiry: timedelta) -> None:
-    """renewBefore, else the percentage that remains, else a third; what does not fit the real lifetime is skipped."""
+    """Contract rows 8.9 and 8.10: renewBefore, else the percentage that remains, else a third; what does not fit the real
+    lifetime is skipped, and the spec's duration plays no part."""
     assert at(lifetime, **spec) == NOW + lifetime - before_expiry
 
 
 def test_whole_seconds() -> None:
-    """A timer for a fraction would fire just before the time and miss it."""
+    """Contract row 8.11: a timer for a fraction would fire just before the time and miss it."""
     assert at(timedelta(seconds=100)) == NOW + timedelta(seconds=66)
 
 
 def test_disabled_has_no_time() -> None:
-    """Policy Disabled takes the time away, and only that."""
+    """Contract row 8.13: policy Disabled takes the time away, and only that."""
     assert at(timedelta(days=90), renewal={"policy": "Disabled"}) is None
 
 
@@ -66,12 +67,30 @@ def test_windows_move_renewals_to_their_start(renewal: dict[str, Any], expected:
 
 
 @pytest.mark.parametrize(
+    ("cron", "length", "expected"),
+    [
+        ("0 13 22 2 *", "2h", datetime(2027, 2, 22, 13, tzinfo=UTC)),
+        ("0 15 22 2 *", "2h", None),
+        ("0 15 22 2 *", "4h", datetime(2027, 2, 22, 15, tzinfo=UTC)),
+    ],
+    ids=["within its length after expiry", "later", "later, but longer"],
+)
+def test_a_window_may_begin_after_the_expiry_by_its_own_length(
+    cron: str, length: str, expected: datetime | None
+) -> None:
+    """Contract row 8.12: expiry is 2027-02-22 12:00 UTC; a window too late for that leaves the plain time."""
+    found = renewal_of(certificate(renewal=window(cron, length)).spec, NOW, NOW + timedelta(days=90))
+    assert found.at == (expected or NOW + timedelta(days=60))
+    assert bool(found.error) == (expected is None)
+
+
+@pytest.mark.parametrize(
     "renewal",
     [window("0 0 30 2 *"), window("nonsense"), window("0 3 * * *", zone="Mars/Olympus"), window("@daily", "0s")],
     ids=["never", "no cron", "no zone", "no length"],
 )
 def test_windows_that_can_not_be_used_leave_the_plain_time_and_say_so(renewal: dict[str, Any]) -> None:
-    """A certificate is never lost to a schedule."""
+    """Contract rows 8.12 and 8.69: a certificate is never lost to a schedule."""
     found = renewal_of(certificate(renewal=renewal).spec, NOW, NOW + timedelta(days=90))
     assert found.at == NOW + timedelta(days=60)
     assert found.error

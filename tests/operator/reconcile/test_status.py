@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
     ("attempts", "pause"), [(None, 1), (0, 1), (1, 1), (2, 2), (3, 4), (6, 32), (7, 32), (500, 32)]
 )
 def test_pauses_double_from_one_hour_to_32(attempts: int | None, pause: int) -> None:
-    """The schedule of the contract, however often it failed."""
+    """Contract row 8.17: counted from lastFailureTime, from 1 h to 32 h, afresh at each look."""
     failed = certificate(status={"lastFailureTime": "2026-11-24T12:00:00Z", "failedIssuanceAttempts": attempts})
     assert back_off_until(failed, HOUR, 32 * HOUR) == NOW + pause * HOUR
 
@@ -31,7 +31,7 @@ def test_no_pause_without_a_failure_or_with_the_minimum_at_zero() -> None:
 
 
 def test_a_transition_time_moves_only_with_the_status() -> None:
-    """A new reason or message keeps it."""
+    """Contract row 8.19: a new reason or message keeps it."""
     first = with_condition((), "Ready", status="False", reason="A", message="a", now=NOW)
     second = with_condition(first, "Ready", status="False", reason="B", message="b", now=NOW + HOUR)
     third = with_condition(second, "Ready", status="True", reason="C", message="c", now=NOW + 2 * HOUR)
