@@ -172,12 +172,13 @@ class Cluster:
         env: Mapping[str, str] | None = None,
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a process inside; ``env`` adds to this process's own. Signals reach it: the prefix becomes the command.
 
         It is killed when the cluster stops and, unless the cluster is detached, when the thread that called this ends.
         """
-        child = self._popen(argv, env=env, stdout=stdout, stderr=stderr)
+        child = self._popen(argv, env=env, stdout=stdout, stderr=stderr, pass_fds=pass_fds)
         self._others = [other for other in self._others if other.poll() is None]
         self._others.append(child)
         return child
@@ -226,6 +227,13 @@ class Cluster:
     ) -> bytes:
         """An HTTP request made inside: GET, or POST with a body. Raises DevclusterError."""
         return inside.request(self.exec_prefix, url, body, headers=headers, verify=verify)
+
+    def forward(self, port: int) -> tuple[str, subprocess.Popen[bytes]]:
+        """``host:port`` on this machine's loopback that leads to a port on the namespace's; as long as the process runs."""
+        with _listen(0) as listener:
+            argv = [sys.executable, "-I", forward.__file__, str(listener.fileno()), str(port)]
+            child = self.popen(argv, pass_fds=(listener.fileno(),))
+            return f"127.0.0.1:{listener.getsockname()[1]}", child
 
     def listen_inside(self, address: str = "127.0.0.1", port: int = 0) -> socket.socket:
         """A socket that listens inside, for this process to accept from. Raises DevclusterError."""

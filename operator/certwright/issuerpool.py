@@ -8,10 +8,12 @@ the moment that changes.
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -35,6 +37,15 @@ logger = logging.getLogger(__name__)
 
 #: The one type that is no row of the registry: it does not sign, it orders, and orders are API objects.
 ACME = "acme"
+
+
+#: Of an issuer whose first check is under way.
+NOT_CHECKED = Health(ready=False, reason="NotChecked", message="has not been checked yet")
+#: Seconds between two checks that failed signatures ask for.
+CHECK_PAUSE = 2.0
+
+#: Makes a check that may take long, known by a name. Raises something else than an IssuerError if there is no answer yet.
+Beside = Callable[[Hashable, Callable[[], Awaitable[Health]]], Awaitable[Health]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class IssuerPool:
         self._cluster_namespace = settings.cluster_resource_namespace
         self._settings = settings
         self._loaded: dict[Key, Loaded] = {}
+        #: When, on the monotonic clock.
+        self._checked: dict[Key, float] = {}
         self._waiting: defaultdict[Key, set[Key]] = defaultdict(set)
 
     def find(self, ref: IssuerRef, namespace: str) -> Loaded | None:
@@ -99,20 +112,47 @@ class IssuerPool:
         """The issuer object is gone."""
         self._loaded.pop(key, None)
         self._accounts.drop(key)
+        self._checked.pop(key, None)
         self._store.set_issuer_secrets(key, frozenset())
 
-    async def load(self, key: Key, issuer_object: IssuerObject, now: datetime) -> Loaded:
-        """Build (if anything changed) and check. Raises KubeError; an issuer's own errors become its health."""
+    def doubt(self, ref: IssuerRef, namespace: str) -> Key | None:
+        """The issuer has just failed to sign: its key if it should be checked again, None if that was just done."""
+        key = issuer_key(ref, namespace)
+        last = self._checked.get(key)
+        return key if last is None or time.monotonic() - last > CHECK_PAUSE else None
+
+    async def load(self, key: Key, issuer_object: IssuerObject, now: datetime, beside: Beside) -> Loaded:
+        """Build (if anything changed) and check; a check that is no arithmetic is made by ``beside``.
+
+        Raises KubeError, and what ``beside`` raises; an issuer's own errors become its health.
+        """
         type_, config = issuer_type_of(issuer_object)
         if issuer_object.spec.acme is not None:
-            loaded = await self._load_account(key, issuer_object, issuer_object.spec.acme, now)
-        elif type_ is None:
-            loaded = Loaded(_no_type(issuer_object), None, None, ())
+            loaded = self._loaded[key] = await self._load_account(key, issuer_object, issuer_object.spec.acme, now)
+            return loaded
+        if type_ is None:
+            loaded = self._loaded[key] = Loaded(_no_type(issuer_object), None, None, ())
+            return loaded
+        secrets, versions = await self._secrets(key, type_, config)
+        fingerprint = (issuer_object.metadata.uid, issuer_object.metadata.generation, versions)
+        known = self._loaded.get(key)
+        if known is None or known.issuer is None or known.fingerprint != fingerprint:
+            known = self._loaded[key] = self._build(key, type_, config, secrets, fingerprint)
+        return await self._checked_now(key, known, now, beside)
+
+    async def _checked_now(self, key: Key, loaded: Loaded, now: datetime, beside: Beside) -> Loaded:
+        if loaded.issuer is None or loaded.type is None:
+            return loaded
+        check = partial(loaded.issuer.check, now)
+        try:
+            health = await (check() if loaded.type.in_process else beside(loaded.fingerprint, check))
+        except IssuerError as error:
+            issuer = None if isinstance(error, ConfigInvalid) else loaded.issuer
+            loaded = replace(loaded, health=_unhealthy(error), issuer=issuer)
         else:
-            secrets, versions = await self._secrets(key, type_, config)
-            fingerprint = (issuer_object.metadata.uid, issuer_object.metadata.generation, versions)
-            loaded = await self._build(key, type_, config, secrets, fingerprint, now)
+            loaded = replace(loaded, health=health)
         self._loaded[key] = loaded
+        self._checked[key] = time.monotonic()
         return loaded
 
     def distrust_account(self, key: Key) -> None:
@@ -129,26 +169,19 @@ class IssuerPool:
         fingerprint = (meta.uid, meta.generation, state.status.uri)
         return Loaded(state.health, None, None, fingerprint, state.client, state.status, state.notes)
 
-    async def _build(
+    def _build(
         self,
         key: Key,
         type_: IssuerType,
         config: Mapping[str, Any],
         secrets: dict[str, dict[str, bytes]],
         fingerprint: tuple[object, ...],
-        now: datetime,
     ) -> Loaded:
-        old = self._loaded.get(key)
-        issuer = old.issuer if old is not None and old.fingerprint == fingerprint else None
         try:
-            if issuer is None:
-                issuer = type_.build(config, secrets, self._environment(key))
-            health = await issuer.check(now)
+            issuer = type_.build(config, secrets, self._environment(key))
         except IssuerError as error:
-            health = Health(ready=False, reason=error.reason, message=error.message)
-            if isinstance(error, ConfigInvalid):
-                issuer = None
-        return Loaded(health, issuer, type_, fingerprint)
+            return Loaded(_unhealthy(error), None, type_, fingerprint)
+        return Loaded(NOT_CHECKED, issuer, type_, fingerprint)
 
     def _environment(self, key: Key) -> Environment:
         """Secrets and ServiceAccounts of an issuer are in one namespace, its own or the cluster resource namespace."""
@@ -187,6 +220,10 @@ def issuer_type_of(issuer_object: IssuerObject) -> tuple[IssuerType | None, Mapp
         if key in spec:
             return type_, spec[key]
     return None, {}
+
+
+def _unhealthy(error: IssuerError) -> Health:
+    return Health(ready=False, reason=error.reason, message=error.message)
 
 
 def _no_type(issuer_object: IssuerObject) -> Health:

@@ -51,6 +51,7 @@ from certwright.looplag import LoopLag
 from certwright.metrics import render_metrics
 from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.context import Context
+from certwright.reconcile.outside import Outside
 from certwright.reporter import Reporter
 from certwright.secretwatch import SecretWatch
 from certwright.settings import Settings
@@ -149,6 +150,7 @@ class Runtime:
                 reporter=reporter,
                 issuers=pool,
                 approver=Approver(kube, self._settings.approval),
+                outside=Outside(self._queue),
                 keys=keys,
                 keystores=keystores,
                 acme=AcmeMemory(self._settings.acme.max_challenges, self._queue.add),

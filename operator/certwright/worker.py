@@ -25,6 +25,7 @@ from certwright.reconcile.certificate import reconcile_certificate
 from certwright.reconcile.context import Context, Retry, about_certificate, about_ingress
 from certwright.reconcile.ingress import reconcile_ingress
 from certwright.reconcile.issuers import reconcile_issuer
+from certwright.reconcile.outside import Waiting
 from certwright.reconcile.signing import reconcile_request
 from certwright.reconcile.signingrequests import reconcile_signing_request
 from certwright.signingrequests import key_of
@@ -80,6 +81,7 @@ class Workers:
             self._context.queue.clear()
             self._context.staged.clear()
             self._context.acme.clear()
+            self._context.outside.clear()
             return
         for key in self._context.store.all_keys():
             self._context.queue.add(key)
@@ -136,7 +138,7 @@ class Workers:
         self.syncs[key.kind] += 1
         try:
             again = await RECONCILERS[key.kind](self._context, key)
-        except Fenced:
+        except (Fenced, Waiting):
             return
         except Retry as retry:
             self._later(key, retry.after, str(retry))

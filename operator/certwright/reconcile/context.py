@@ -27,6 +27,7 @@ from certwright.kube import (
     KubeClient,
 )
 from certwright.reconcile.acme.memory import AcmeMemory
+from certwright.reconcile.outside import Outside
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
@@ -57,6 +58,7 @@ class Context:
     reporter: Reporter
     issuers: IssuerPool
     approver: Approver
+    outside: Outside
     keys: KeyFactory
     keystores: KeystoreFactory
     acme: AcmeMemory

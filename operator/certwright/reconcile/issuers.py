@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Hashable
+
 from certwright.api import Issuer, IssuerStatus
 from certwright.api.groups import CERTIFICATE_API_VERSION
 from certwright.issuerpool import Loaded
@@ -10,6 +12,7 @@ from certwright.reconcile.context import Context
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import Subject, find_condition, with_condition
 from certwright.workqueue import Key
+from certwright_issuers.contract import Health
 
 
 async def reconcile_issuer(context: Context, key: Key) -> float | None:
@@ -20,7 +23,11 @@ async def reconcile_issuer(context: Context, key: Key) -> float | None:
         _wake(context, key)
         return None
     before = context.issuers.find_key(key)
-    loaded = await context.issuers.load(key, issuer, context.now())
+
+    async def beside(name: Hashable, check: Callable[[], Awaitable[Health]]) -> Health:
+        return await context.outside.call(("check", key), name, key, check)
+
+    loaded = await context.issuers.load(key, issuer, context.now(), beside)
     await _report(context, key, issuer, loaded)
     if before is None or before.health != loaded.health or before.fingerprint != loaded.fingerprint:
         _wake(context, key)

@@ -20,6 +20,7 @@ from certwright.errors import Forbidden
 from certwright.issuerpool import Loaded
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.acme.requests import order_outcome, wake_orders
+from certwright.reconcile.asking import ask, is_asked, would_ask
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.statuspatch import status_patch
@@ -90,6 +91,10 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
             await _write(context, request, conditions, None)
             context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
         return
+    if approving and would_ask(context, ref, namespace):
+        # An outside CA can't take a signature back: nothing leaves before the approval is known to everybody.
+        request = await write_status(context, request, msgspec.structs.replace(request.status, conditions=conditions))
+        context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
     outcome = await sign(context, request, waiter, None)
     await _write(context, request, conditions, outcome)
     wake_orders(context, request)
@@ -126,14 +131,14 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
     loaded = context.issuers.find(ref, namespace)
     if not context.issuers.exists(ref, namespace):
         return _issuer_not_found(ref)
-    if loaded is None or not loaded.health.ready:
+    if loaded is None or not (loaded.health.ready or is_asked(context, ref, request.metadata)):
         return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
     try:
         parsed = parse_csr(request.spec.request)
     except InvalidCSR as error:
         return Outcome("Failed", "RequestParsingError", f"Failed to decode CSR in spec.request: {error}", invalid=True)
     try:
-        return await _signed(context, loaded, request, parsed, key)
+        return await _signed(context, loaded, request, parsed, waiter, key)
     except InvalidCertificate as error:
         return Outcome("Failed", "DecodeError", f"Failed to decode returned certificate: {error}")
     except RequestRejected as error:
@@ -143,18 +148,27 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
 
 
 async def _signed(
-    context: Context, loaded: Loaded, request: CertificateRequest, parsed: ParsedCSR, key: PrivateKey | None
+    context: Context,
+    loaded: Loaded,
+    request: CertificateRequest,
+    parsed: ParsedCSR,
+    waiter: Key,
+    key: PrivateKey | None,
 ) -> Outcome:
-    """The issuer's answer. Raises IssuerError, InvalidCertificate, KubeError, Retry."""
+    """The issuer's answer. Raises IssuerError, InvalidCertificate, KubeError, Retry, Waiting."""
     if loaded.type is not None and loaded.type.needs_private_key and key is None:
         key = await _annotated_key(context, request)
     signing = signing_request(context, request, parsed, key)
     acme = context.issuers.acme_spec(request.spec.issuer_ref, request.metadata.namespace)
     if acme is not None:
         return await order_outcome(context, request, parsed.facts, acme)
-    if loaded.issuer is None:
+    if loaded.issuer is None or loaded.type is None:
         return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
-    result = await loaded.issuer.sign(signing)
+    result = await (
+        loaded.issuer.sign(signing)
+        if loaded.type.in_process
+        else ask(context, loaded.issuer, request.spec.issuer_ref, request.metadata, waiter, signing)
+    )
     if isinstance(result, Pending):
         return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
     parse_certificate_facts(result.chain_pem)

@@ -1,0 +1,191 @@
+"""HashiCorp Vault inside a cluster's network: a development server, unsealed, in memory, with two listeners.
+
+Its data ends with the process. What is mounted and allowed is for whoever uses it, through :meth:`Vault.call`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from devcluster import binaries
+from devcluster.certs import Authority
+from devcluster.cluster import Cluster
+from devcluster.errors import DevclusterError
+from devcluster.netns import ADDRESS
+
+#: The development listener, for this module alone: plain HTTP on the namespace's loopback.
+_ADMIN_PORT = 8200
+TLS_PORT = 8210
+#: As TLS_PORT, for clients that show a certificate. Not the next number: Vault takes the one after each for its cluster.
+MUTUAL_PORT = 8220
+READY_SECONDS = 30.0
+#: A name in the server's certificate beside its address.
+SERVER_NAME = "vault.devcluster.test"
+
+
+@dataclass(frozen=True)
+class VaultFiles:
+    """Its keys, configuration and log."""
+
+    root: Path
+
+    @property
+    def ca(self) -> Path:
+        """Root of both listeners' certificates and of client certificates."""
+        return self.root / "vault-ca.crt"
+
+    @property
+    def client(self) -> tuple[Path, Path]:
+        """A client's certificate and key, as clients of the mutual listener need them."""
+        return self.root / "vault-client.crt", self.root / "vault-client.key"
+
+    @property
+    def log(self) -> Path:
+        """What the server has printed."""
+        return self.root / "vault.log"
+
+    @property
+    def audit(self) -> Path:
+        """Vault's audit device: JSON lines, one for each request and one for each response; secrets are hashed in it."""
+        return self.root / "vault-audit.log"
+
+
+@dataclass
+class Vault:
+    """A running server. Use :meth:`start`; as a context manager it is stopped at the end."""
+
+    cluster: Cluster
+    files: VaultFiles
+    root_token: str = field(repr=False)
+    process: subprocess.Popen[bytes]
+    #: host:port on this machine that leads to the development listener, and what forwards.
+    outer: str
+    forwarder: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, cluster: Cluster) -> Self:
+        """Start a server in the network of ``cluster`` and wait until it answers. Raises DevclusterError."""
+        program = binaries.ensure(["vault"])["vault"]
+        files = VaultFiles(cluster.files.root / "vault")
+        files.root.mkdir(mode=0o700, exist_ok=True)
+        _make_keys(files)
+        config = files.root / "vault.json"
+        config.write_text(json.dumps(_listeners(files)))
+        token = f"devcluster-{secrets.token_urlsafe(16)}"
+        argv = [
+            str(program),
+            "server",
+            "-dev",
+            "-dev-no-store-token",
+            f"-dev-root-token-id={token}",
+            f"-dev-listen-address=127.0.0.1:{_ADMIN_PORT}",
+            f"-config={config}",
+        ]
+        env = {"HOME": str(files.root), "SKIP_SETCAP": "1", "VAULT_LOG_LEVEL": "warn"}
+        with files.log.open("ab") as log:
+            process = cluster.popen(argv, env=env, stdout=log, stderr=log)
+        vault = cls(cluster, files, token, process, *cluster.forward(_ADMIN_PORT))
+        try:
+            vault._await_ready()
+            vault.call("PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(files.audit)}})
+        except BaseException:
+            vault.stop()
+            raise
+        return vault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Kill it; what it knew is gone."""
+        for process in (self.process, self.forwarder):
+            process.kill()
+            process.wait()
+
+    @property
+    def url(self) -> str:
+        """Of the TLS listener, inside."""
+        return f"https://{ADDRESS}:{TLS_PORT}"
+
+    @property
+    def mutual_url(self) -> str:
+        """Of the listener that wants a client certificate, inside."""
+        return f"https://{ADDRESS}:{MUTUAL_PORT}"
+
+    def seal(self) -> None:
+        """Forget the keys: every request is answered 503 until :meth:`unseal`."""
+        self.call("PUT", "sys/seal")
+
+    def unseal(self) -> None:
+        """With the one key that a development server prints when it starts."""
+        found = re.search(r"Unseal Key: (\S+)", self.files.log.read_text())
+        if found is None:
+            raise DevclusterError("Vault has printed no unseal key")
+        self.call("PUT", "sys/unseal", {"key": found[1]})
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, good: tuple[int, ...] = (200, 204)
+    ) -> dict[str, Any]:
+        """One request as root, ``path`` below /v1/; the decoded answer. Raises DevclusterError for another status."""
+        status, text = self._ask(method, path, body)
+        if status not in good:
+            raise DevclusterError(f"Vault answered {method} {path}: {status} {text[:500]}")
+        decoded: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
+        return decoded
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(self.outer, timeout=30)
+        try:
+            connection.request(
+                method,
+                f"/v1/{path}",
+                json.dumps(body) if body is not None else None,
+                {"X-Vault-Token": self.root_token},
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(self.files.log.read_text(errors="replace").splitlines()[-15:])
+                raise DevclusterError(f"Vault did not start; its last lines:\n{tail}")
+            try:
+                if self._ask("GET", "sys/health", None)[0] == 200:
+                    return
+            except (OSError, DevclusterError, http.client.HTTPException):
+                pass
+            time.sleep(0.1)
+
+
+def _make_keys(files: VaultFiles) -> None:
+    ca = Authority(files.root, "vault-ca")
+    ca.issue("vault", "vault", sans=(ADDRESS, "127.0.0.1", SERVER_NAME))
+    ca.issue("vault-client", "certwright-client", sans=("certwright-client.devcluster.test",))
+
+
+def _listeners(files: VaultFiles) -> dict[str, Any]:
+    tls = {"tls_cert_file": str(files.root / "vault.crt"), "tls_key_file": str(files.root / "vault.key")}
+    mutual = {"tls_require_and_verify_client_cert": True, "tls_client_ca_file": str(files.ca)}
+    return {
+        "listener": [
+            {"tcp": {"address": f"{ADDRESS}:{TLS_PORT}", "tls_client_ca_file": str(files.ca), **tls}},
+            {"tcp": {"address": f"{ADDRESS}:{MUTUAL_PORT}", **tls, **mutual}},
+        ],
+        "log_level": "warn",
+    }
