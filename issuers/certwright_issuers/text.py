@@ -12,7 +12,6 @@ def cut(text: str, limit: int) -> str:
 
 
 def strings(value: object) -> tuple[str, ...]:
-    """The strings in a decoded JSON list; none if it is no list."""
-    return (
-        tuple(each for each in cast("list[object]", value) if isinstance(each, str)) if isinstance(value, list) else ()
-    )
+    """The strings in a decoded list or tuple; none if it is neither."""
+    members = cast("list[object]", value) if isinstance(value, list | tuple) else []
+    return tuple(each for each in members if isinstance(each, str))

@@ -129,7 +129,7 @@ async def test_kubernetes_with_a_service_account(fake: FakeVault) -> None:
         asked.append((account, tuple(audiences), lifetime))
         return "canary-jwt"
 
-    auth = {"kubernetes": {"role": "app", "serviceAccountRef": {"name": "sa", "audiences": ["extra"]}}}
+    auth = {"kubernetes": {"role": "app", "serviceAccountRef": {"name": "sa", "audiences": ("extra",)}}}
     issuer = issuer_for(fake.url, auth, environment=Environment(name="ns/vault", account_tokens=tokens))
     await issuer.sign(request())
     await issuer.sign(request())
