@@ -21,15 +21,9 @@ from certwright.worker import Workers
 PREFIX = "certmanager"
 CONDITIONS = ("True", "False", "Unknown")
 ISSUER_LABELS = ("issuer_name", "issuer_kind", "issuer_group")
+#: Where the label ``controller`` is not the plural of the kind.
+CONTROLLERS = {"Ingress": "ingress-shim"}
 #: Metric -> the time of a Certificate's status it shows (contract section 6.3).
-#: Label ``controller`` by kind.
-CONTROLLERS = {
-    "Certificate": "certificates",
-    "CertificateRequest": "certificaterequests",
-    "Issuer": "issuers",
-    "ClusterIssuer": "clusterissuers",
-    "Ingress": "ingress-shim",
-}
 TIMES: dict[str, tuple[str, Callable[[CertificateStatus], datetime | None]]] = {
     "not_after": ("The timestamp after which the certificate is not valid.", lambda s: s.not_after),
     "not_before": ("The timestamp before which the certificate is not valid.", lambda s: s.not_before),
@@ -100,7 +94,7 @@ class StoreCollector(Collector):
         if self._workers is not None:
             for family, counts in ((calls, self._workers.syncs), (errors, self._workers.sync_errors)):
                 for kind, count in counts.items():
-                    family.add_metric([CONTROLLERS[kind]], count)
+                    family.add_metric([CONTROLLERS.get(kind, f"{kind.lower()}s")], count)
         yield calls
         yield errors
         yield GaugeMetricFamily(
