@@ -23,7 +23,10 @@ class SolverRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether the CA would find the proof now. ``message`` is for ``status.reason``; it holds nothing of a response."""
+    """Whether the CA would find the proof now. ``message`` is for ``status.reason``; it holds nothing of a response.
+
+    Not ready and no message: found, but not yet often enough.
+    """
 
     ready: bool
     message: str = ""

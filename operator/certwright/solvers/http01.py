@@ -182,7 +182,7 @@ def _judged(progress: _Progress, failure: str | None) -> Check:
         progress.failures = 0
         if progress.passes >= PASSES:
             return Check(ready=True)
-        return Check(ready=False, message=progress.message, retry_after=PASS_INTERVAL)
+        return Check(ready=False, retry_after=PASS_INTERVAL)
     progress.passes = 0
     progress.failures += 1
     progress.message = failure

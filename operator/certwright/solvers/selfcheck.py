@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 from types import TracebackType
@@ -170,6 +171,7 @@ def _explained(error: BaseException) -> _Bad:
         return _Unreachable("can't be reached: no answer in time")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return _Bad("redirects to a name that does not resolve to an address")
-    if isinstance(inner, OSError) and inner.strerror and not isinstance(error, aiohttp.ClientSSLError):
-        return _Unreachable(f"can't be reached: {inner.strerror[:100]}")
+    if isinstance(inner, OSError) and inner.errno and not isinstance(error, aiohttp.ClientSSLError):
+        # Not the error's own text: event loops put the address into it.
+        return _Unreachable(f"can't be reached: {os.strerror(inner.errno)}")
     return _Unreachable("can't be reached: the answer is no HTTP")

@@ -213,7 +213,7 @@ class _Walk:
             logger.info("%s: the self-check has failed for %s, the CA decides", self._key, age)
             return None
         period = check.retry_after if check.retry_after is not None else CHECK_PERIOD
-        if age >= QUIET:
+        if age >= QUIET and check.message:
             reason = f"Waiting for {self._challenge.spec.type} challenge propagation: {check.message}"
             if not status.reason:
                 self._context.reporter.normal(_about(self._challenge), "Presented", self._presented_message())
