@@ -1,113 +1,342 @@
-"""ACME against a real Pebble: accounts, Orders, Challenges, what people are told, and what is written."""
+"""Certificates from a real ACME server: accounts, Orders, Challenges, what is written, and what is left behind."""
 
 import base64
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-
-from devcluster import Cluster
-from tests.e2e.harness import Kubectl, Operator, condition, in_place_of
-from tests.e2e.pebble import HTTP_PORT, Pebble
-from tests.e2e.test_certificates import certificate, writes_since
-
-#: CAs are on loopback here, and look for challenges at the operator itself: no Ingress controller takes part.
-FLAGS = (
-    "--issuer-egress-allow=127.0.0.0/8",
-    f"--acme-http01-solver-listen-address=127.0.0.1:{HTTP_PORT}",
-    "--acme-http01-solver-address=192.0.2.1:8089",
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
 )
+
+from devcluster import Cluster, acmeca
+from devcluster.acmeca import AcmeCA
+from tests.e2e.acme import FLAGS, GONE, ISSUER, NOBODY, issuer, log_end, requests_of
+from tests.e2e.harness import Kubectl, Operator, condition, in_place_of
+from tests.e2e.test_certificates import certificate, revision, secret_of, writes_since, x509_of
 
 pytestmark = pytest.mark.usefixtures("direct")
 
 
 @pytest.fixture(scope="module")
-def pebble(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    """A CA whose validations look at the operator itself."""
-    with Pebble(cluster, tmp_path_factory.mktemp("pebble"), PEBBLE_WFE_NONCEREJECT="0") as running:
-        yield running
+def ca(cluster: Cluster) -> Iterator[AcmeCA]:
+    """A CA that refuses no nonces, so that requests can be counted."""
+    yield acmeca.start(cluster, environment={"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"})
+    cluster.end("pebble")
+    cluster.end("pebble-challtestsrv")
 
 
 @pytest.fixture(scope="module")
 def direct(
-    cluster: Cluster, operator: Operator, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    ca: AcmeCA,
+    operator: Operator,
+    operator_kubeconfig: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Operator]:
-    """An operator of this module's own."""
+    """An operator of this module's own, where the CA looks."""
     log = tmp_path_factory.mktemp("direct") / "certwright.log"
-    with in_place_of(operator, cluster, operator_kubeconfig, log, *FLAGS) as running:
+    nameservers = f"--acme-http01-solver-nameservers={ca.nameserver}"
+    with in_place_of(operator, cluster, operator_kubeconfig, log, *FLAGS, nameservers) as running:
         yield running
 
 
-def issuer(pebble: Pebble, name: str = "acme", wait: str | None = "0s", **spec: Any) -> dict[str, Any]:
-    solver: dict[str, Any] = {"http01": {"ingress": {"ingressClassName": "none"}}}
-    if wait is not None:
-        solver["waitInsteadOfSelfCheck"] = wait
-    return {
-        "apiVersion": "cert-manager.io/v1",
-        "kind": "Issuer",
-        "metadata": {"name": name},
-        "spec": {
-            "acme": {
-                "server": "https://127.0.0.1:14000/dir",
-                "caBundle": base64.b64encode(pebble.root).decode(),
-                "email": "Ops@Example.com",
-                "privateKeySecretRef": {"name": f"{name}-account"},
-                "solvers": [solver],
-                **spec,
-            }
-        },
-    }
-
-
 @pytest.fixture
-def acme(kubectl: Kubectl, pebble: Pebble) -> dict[str, Any]:
+def acme(kubectl: Kubectl, ca: AcmeCA) -> dict[str, Any]:
     """An issuer that is Ready."""
-    kubectl.apply(issuer(pebble))
+    kubectl.apply(issuer(ca))
     return kubectl.wait_ready("acme", kind="issuer")
 
 
-ACME = {"name": "acme"}
+def ready_of(found: dict[str, Any]) -> tuple[str, str, str]:
+    ready = condition(found, "Ready")
+    assert ready is not None
+    return ready["status"], ready["reason"], ready["message"]
 
 
-def test_an_account_is_made_and_told_of(kubectl: Kubectl, acme: dict[str, Any]) -> None:
+def wait_clean(kubectl: Kubectl, seconds: float = 20) -> None:
+    """Nothing of any challenge is left in the namespace."""
+    deadline = time.monotonic() + seconds
+    while left := [item["metadata"]["name"] for kind in GONE for item in kubectl.all(kind)]:
+        assert time.monotonic() < deadline, f"{left} is still there after {seconds} s"
+        time.sleep(0.2)
+
+
+# Accounts
+
+
+def test_an_account_is_made_and_told_of(kubectl: Kubectl, acme: dict[str, Any], ca: AcmeCA) -> None:
     """Key Secret, status and condition as in cert-manager."""
-    found = condition(acme, "Ready")
-    assert found is not None
-    assert (found["reason"], found["message"]) == (
-        "ACMEAccountRegistered",
-        "The ACME account was registered with the ACME server",
-    )
+    message = "The ACME account was registered with the ACME server"
+    assert ready_of(acme) == ("True", "ACMEAccountRegistered", message)
     status = acme["status"]["acme"]
-    assert status["uri"].startswith("https://127.0.0.1:14000/my-account/")
+    assert status["uri"].startswith(ca.directory.removesuffix("dir"))
     assert status["lastRegisteredEmail"] == "Ops@Example.com"
     secret = kubectl.get("secret", "acme-account")
     assert secret is not None
     assert secret["type"] == "Opaque"
     assert secret["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "cert-manager"}
-    key = load_pem_private_key(base64.b64decode(secret["data"]["tls.key"]), None)
+    pem = base64.b64decode(secret["data"]["tls.key"])
+    assert pem.startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+    key = load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)
-    assert b"BEGIN RSA PRIVATE KEY" in base64.b64decode(secret["data"]["tls.key"])
     der = key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     assert status["lastPrivateKeyHash"] == base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
+def test_a_changed_contact_is_told_to_the_ca(kubectl: Kubectl, acme: dict[str, Any], ca: AcmeCA) -> None:
+    """The account stays the same one."""
+    since = log_end(ca)
+    kubectl.apply(issuer(ca, email="new@example.com"))
+    changed = kubectl.wait("issuer", "acme", lambda o: o["status"]["acme"]["lastRegisteredEmail"] == "new@example.com")
+    assert changed["status"]["acme"]["uri"] == acme["status"]["acme"]["uri"]
+    assert "POST /my-account/" in " ".join(requests_of(ca, since))
+
+
+@pytest.mark.usefixtures("acme")
+def test_an_elliptic_key_that_replaces_the_first_one_is_another_account(
+    kubectl: Kubectl, acme: dict[str, Any], ca: AcmeCA
+) -> None:
+    """Told in an Event; certificates go on with the new account."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    data = {"tls.key": base64.b64encode(pem).decode()}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-account"}, "data": data})
+    old = acme["status"]["acme"]["uri"]
+    changed = kubectl.wait("issuer", "acme", lambda o: o["status"]["acme"]["uri"] != old)
+    message = kubectl.wait_event("acme", "ACMEAccountChanged")["message"]
+    new = changed["status"]["acme"]["uri"]
+    assert message == (
+        f"The ACME account is now {new} instead of {old}, because the account key in Secret 'acme-account' has changed"
+    )
+    kubectl.apply(certificate(issuer=ISSUER))
+    kubectl.wait_ready("web")
+
+
+def test_a_key_that_must_exist_is_waited_for(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """With disableAccountKeyGeneration; it may be there later."""
+    kubectl.apply(issuer(ca, "given", disableAccountKeyGeneration=True))
+    waiting = kubectl.wait("issuer", "given", lambda o: condition(o, "Ready"))
+    status, reason, message = ready_of(waiting)
+    assert (status, reason) == ("False", "ErrVerifyACMEAccount")
+    assert message.startswith(
+        "Secret 'given-account' with the account key does not exist, and disableAccountKeyGeneration is set; next try at "
+    )
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    data = {"tls.key": base64.b64encode(pem).decode()}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "given-account"}, "data": data})
+    kubectl.wait_ready("given", kind="issuer")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"server": "http://10.0.0.10:14000/dir"}, "InvalidURL", "must begin with https://"),
+        ({"server": "https://127.0.0.1:14000/dir"}, "InvalidURL", "loopback"),
+        ({"server": "https://acme-v01.api.letsencrypt.org/directory"}, "InvalidConfig", "switched off"),
+        ({"server": "https://10.0.0.10:14999/dir"}, "ErrRegisterACMEAccount", "no connection to the ACME server"),
+        ({"caBundle": None}, "ErrRegisterACMEAccount", "is not trusted"),
+        ({"email": "nobody@example.invalid, x"}, "ErrRegisterACMEAccount", "one plain e-mail address"),
+    ],
+)
+def test_what_is_wrong_with_an_issuer_is_said(
+    kubectl: Kubectl, ca: AcmeCA, spec: dict[str, Any], reason: str, words: str
+) -> None:
+    """The reason of the contract, the cause in the message, and when it is tried again."""
+    body = issuer(ca, "bad", **spec)
+    body["spec"]["acme"] = {name: value for name, value in body["spec"]["acme"].items() if value is not None}
+    kubectl.apply(body)
+    found = kubectl.wait("issuer", "bad", lambda o: condition(o, "Ready"))
+    status, told, message = ready_of(found)
+    assert (status, told) == ("False", reason)
+    assert words in message
+    assert "; next try at 20" in message
+    assert kubectl.wait_event("bad", reason)["type"] == "Warning"
+
+
+# Orders
+
+
 @pytest.mark.usefixtures("acme")
 def test_a_certificate_is_issued_within_the_budget(
-    cluster: Cluster, kubectl: Kubectl, namespace: str, pebble: Pebble
+    cluster: Cluster, kubectl: Kubectl, namespace: str, ca: AcmeCA
 ) -> None:
     """One name: at most 18 object writes, 6 Events, 9 signed requests; nothing of the way is left over."""
-    position, said = cluster.audit_log.stat().st_size, pebble.log.stat().st_size
-    kubectl.apply(certificate(issuer=ACME))
+    position, since = cluster.audit_log.stat().st_size, log_end(ca)
+    kubectl.apply(certificate(issuer=ISSUER))
     kubectl.wait_ready("web")
     kubectl.wait_event("web-1", "CertificateIssued")
+    wait_clean_of_challenges(kubectl)
     written = writes_since(cluster, position, namespace)
     # One for each namespace and not for each certificate.
     shared = [write for write in written if write[1] in {"services", "endpointslices"}]
     events = [write for write in written if write[1] == "events"]
     assert len(written) - len(events) - len(shared) <= 18
     assert len(events) <= 6
-    assert len([line for line in pebble.requests(said) if "POST" in line]) <= 9
+    assert len([asked for asked in requests_of(ca, since) if asked.startswith("POST")]) <= 9
+    secret = secret_of(kubectl)
+    assert set(secret["data"]) == {"tls.key", "tls.crt"}
+    names = x509_of(secret).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["web.example.test"]
+
+
+def wait_clean_of_challenges(kubectl: Kubectl) -> None:
+    deadline = time.monotonic() + 10
+    while kubectl.all("challenges.acme.cert-manager.io") or kubectl.all("ingresses"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("acme")
+def test_the_order_looks_as_tools_expect(kubectl: Kubectl) -> None:
+    """Name, owner, labels, annotations, spec and status."""
+    wanted = certificate(
+        issuer=ISSUER, dnsNames=["web.example.test", "www.example.test"], commonName="web.example.test"
+    )
+    wanted["metadata"] |= {"labels": {"team": "a"}, "annotations": {"example.com/note": "note"}}
+    kubectl.apply(wanted)
+    kubectl.wait_ready("web")
+    (order,) = kubectl.all("orders.acme.cert-manager.io")
+    request = kubectl.get("certificaterequest", "web-1")
+    assert request is not None
+    meta = order["metadata"]
+    prefix, _, digest = meta["name"].rpartition("-")
+    assert (prefix, digest.isdecimal()) == ("web-1", True)
+    (owner,) = meta["ownerReferences"]
+    assert (owner["kind"], owner["uid"], owner["controller"]) == (
+        "CertificateRequest",
+        request["metadata"]["uid"],
+        True,
+    )
+    assert meta["labels"] == {"team": "a"}
+    assert meta["annotations"]["example.com/note"] == "note"
+    assert order["spec"] == {
+        "commonName": "web.example.test",
+        "dnsNames": ["web.example.test", "www.example.test"],
+        "issuerRef": ISSUER,
+        "request": request["spec"]["request"],
+    }
+    status = order["status"]
+    assert status["state"] == "valid"
+    assert status["certificate"] == request["status"]["certificate"]
+    assert sorted(a["identifier"] for a in status["authorizations"]) == ["web.example.test", "www.example.test"]
+    assert {a["initialState"] for a in status["authorizations"]} == {"pending"}
+    assert all(c["token"] for a in status["authorizations"] for c in a["challenges"])
+    (ready,) = [c for c in request["status"]["conditions"] if c["type"] == "Ready"]
+    assert (ready["reason"], ready["message"]) == ("Issued", "Certificate fetched from issuer successfully")
+    assert not request["status"].get("ca")
+
+
+@pytest.mark.usefixtures("acme")
+def test_an_address_is_certified(kubectl: Kubectl) -> None:
+    """RFC 8738."""
+    kubectl.apply(certificate(issuer=ISSUER, dnsNames=None, ipAddresses=["10.0.0.20"]))
+    kubectl.wait_ready("web")
+
+
+def test_profile_and_duration_reach_the_ca(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """The profile's lifetime is in the certificate, the duration only where the issuer says so."""
+    kubectl.apply(issuer(ca, profile="shortlived", enableDurationFeature=True))
+    kubectl.wait_ready("acme", kind="issuer")
+    kubectl.apply(certificate(issuer=ISSUER, duration="100h"))
+    kubectl.wait_ready("web")
+    (order,) = kubectl.all("orders.acme.cert-manager.io")
+    assert (order["spec"]["profile"], order["spec"]["duration"]) == ("shortlived", "100h0m0s") or (
+        order["spec"]["profile"],
+        order["spec"]["duration"],
+    ) == ("shortlived", "100h")
+    found = x509_of(secret_of(kubectl))
+    assert (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds() <= 6 * 86400
+
+
+@pytest.mark.usefixtures("acme")
+def test_one_name_in_many_certificates_is_proved_one_after_the_other(kubectl: Kubectl) -> None:
+    """All of them become Ready, and nothing is left."""
+    kubectl.apply(*(certificate(f"c{n}", issuer=ISSUER, dnsNames=["same.example.test"]) for n in range(5)))
+    for number in range(5):
+        assert revision(kubectl.wait_ready(f"c{number}", seconds=60)) == 1
+
+
+# Slow names, deletion, crashes
+
+
+def test_names_that_nobody_serves_hold_up_nobody(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """Their Certificates say why; the others are issued meanwhile, and the slow ones once the cause is gone."""
+    kubectl.apply(issuer(ca, wait=None))
+    kubectl.wait_ready("acme", kind="issuer")
+    slow = [f"slow{number}" for number in range(3)]
+    for name in slow:
+        ca.point(f"{name}.example.test", NOBODY)
+    kubectl.apply(*(certificate(name, issuer=ISSUER) for name in slow))
+    time.sleep(2)
+    kubectl.apply(*(certificate(f"quick{number}", issuer=ISSUER) for number in range(10)))
+    for number in range(10):
+        kubectl.wait_ready(f"quick{number}", seconds=40)
+    for name in slow:
+        found = kubectl.wait(
+            "certificate", name, lambda o: "propagation" in (condition(o, "Issuing") or {}).get("message", ""), 40
+        )
+        told = condition(found, "Issuing")
+        assert told is not None
+        assert f"{name}.example.test: Waiting for HTTP-01 challenge propagation: " in told["message"]
+        ca.point(f"{name}.example.test")
+    for name in slow:
+        assert revision(kubectl.wait_ready(name, seconds=60)) == 1
+
+
+def hanging(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """A Certificate whose challenge is set up and not seen."""
+    kubectl.apply(issuer(ca, wait=None))
+    kubectl.wait_ready("acme", kind="issuer")
+    ca.point("web.example.test", NOBODY)
+    kubectl.apply(certificate(issuer=ISSUER))
+    deadline = time.monotonic() + 20
+    while not [c for c in kubectl.all("challenges.acme.cert-manager.io") if c.get("status", {}).get("presented")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert kubectl.all("ingresses")
+
+
+def test_what_a_deleted_certificate_has_left_goes(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """In the middle of a challenge: objects go by themselves, and the CA is told that the authorization is given up."""
+    hanging(kubectl, ca)
+    since = log_end(ca)
+    kubectl("delete", "certificate", "web")
+    wait_clean(kubectl)
+    ca.point("web.example.test")
+    deadline = time.monotonic() + 20
+    while [s for s in kubectl.all("secret") if s["metadata"]["name"].startswith("web")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    while len([asked for asked in requests_of(ca, since) if asked.startswith("POST /authZ/")]) < 2:
+        assert time.monotonic() < deadline, requests_of(ca, since)
+        time.sleep(0.2)
+
+
+@pytest.mark.usefixtures("acme")
+def test_an_order_that_no_request_stands_behind_is_left_alone(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """Whoever may create Orders and Challenges gets nothing done by them."""
+    kubectl.apply(certificate(issuer=ISSUER))
+    kubectl.wait_ready("web")
+    (order,) = kubectl.all("orders.acme.cert-manager.io")
+    since = log_end(ca)
+    forged = {**order, "metadata": {"name": "forged"}, "status": None}
+    kubectl.apply({name: value for name, value in forged.items() if value is not None})
+    stranger = {**forged, "metadata": {"name": "stranger", "ownerReferences": order["metadata"]["ownerReferences"]}}
+    stranger["spec"] = {**order["spec"], "dnsNames": ["bank.example.test"], "commonName": "bank.example.test"}
+    kubectl.apply({name: value for name, value in stranger.items() if value is not None})
+    time.sleep(3)
+    for name in ("forged", "stranger"):
+        found = kubectl.get("orders.acme.cert-manager.io", name)
+        assert found is not None
+        assert not found.get("status")
+    assert requests_of(ca, since) == []

@@ -61,7 +61,10 @@ async def reconcile_challenge(context: Context, key: Key) -> float | None:
     """Returns after how many seconds to look again; None: when something changes."""
     challenge = context.store.challenges.get(key)
     if challenge is None:
-        context.acme.forget(key)
+        memo = context.acme.forget(key)
+        if memo is not None and memo.presented is not None:
+            # What it owns goes by itself; what its namespace's challenges share does not.
+            await context.solvers.for_challenge(memo.presented).clean_up(memo.presented)
         return None
     if challenge.metadata.deletion_timestamp is not None:
         context.acme.slots.leave(key)
@@ -195,6 +198,7 @@ class _Walk:
 
     async def _present(self, solver: ChallengeSolver) -> float | None:
         """Set the proof up and look at it. None: the CA may look, too; else when to come back."""
+        self._memo.presented = self._challenge
         await solver.present(self._challenge)
         status = self._challenge.status
         now = self._context.now()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from certwright.api import Challenge
 from certwright.challengeslots import ChallengeSlots
 from certwright.workqueue import Key
 from certwright_issuers.acme.authorization import Authorization
@@ -32,6 +33,8 @@ class Memo:
     polls: int = 0
     #: When a Challenge gave its slot back last: it lines up again behind those that have waited since before.
     line_up: datetime | None = None
+    #: A Challenge whose proof is set up, as it was then.
+    presented: Challenge | None = None
     #: An Order's authorizations that were pending at its creation, and the account they belong to.
     pending: tuple[str, ...] = ()
     client: Client | None = None

@@ -23,7 +23,7 @@ from certwright.reporter import find_condition, is_true
 from certwright.store import controller_of
 from certwright.workqueue import Key
 from certwright_issuers.contract import Issued, RequestRejected
-from certwright_issuers.csr import CSRFacts
+from certwright_issuers.csr import CSRFacts, InvalidCSR, parse_csr_facts
 
 #: States that an Order or Challenge never leaves without a certificate or a proof.
 LOST = frozenset({"invalid", "expired", "errored"})
@@ -36,7 +36,7 @@ async def order_outcome(context: Context, request: CertificateRequest, facts: CS
     """Make the request's Order, or say how it stands. Raises RequestRejected, Retry, KubeError."""
     spec = order_spec(request, facts, acme)
     for order in context.store.orders.owned_by(request.metadata.uid):
-        if order.spec.request == spec.request:
+        if _is_made_for(request, order):
             return await _progress(context, order)
     order = await _create(context, request, spec)
     where = f"{order.metadata.namespace}/{order.metadata.name}"
@@ -156,8 +156,22 @@ def request_of(context: Context, order: Order) -> CertificateRequest | None:
     if record is None or record.meta.uid != owner[1]:
         return None
     request = record.object
-    same = (request.spec.request, request.spec.issuer_ref) == (order.spec.request, order.spec.issuer_ref)
     conditions = request.status.conditions
     ready = find_condition(conditions, "Ready")
     settled = ready is not None and ready.reason in {"Failed", "Denied"}
-    return request if same and is_true(conditions, "Approved") and not settled else None
+    return request if is_true(conditions, "Approved") and not settled and _is_made_for(request, order) else None
+
+
+def _is_made_for(request: CertificateRequest, order: Order) -> bool:
+    """Whether the Order has the request's name, issuer, CSR, and the CSR's names."""
+    spec = order.spec
+    if (spec.request, spec.issuer_ref) != (request.spec.request, request.spec.issuer_ref):
+        return False
+    if order.metadata.name != order_name(request, spec):
+        return False
+    try:
+        facts = parse_csr_facts(spec.request)
+    except InvalidCSR:
+        return False
+    asked = (facts.common_name, facts.names.dns_names, facts.names.ip_addresses)
+    return asked == (spec.common_name, spec.dns_names, spec.ip_addresses)
