@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +40,7 @@ class Subject:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                start_new_session=True,
                 env={**os.environ, "KUBECONFIG": str(kubeconfig)},
             )
         self.started_at = time.monotonic()
@@ -81,10 +84,13 @@ class Subject:
         raise Ended(f"the operator was not at rest within {limit:.0f} s")
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL when that takes too long."""
-        self._process.terminate()
-        try:
+        """SIGTERM to all of its processes, and SIGKILL to those that take too long."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
