@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -80,6 +81,8 @@ def _has_positive_serial(block: bytes) -> bool:
     return bool(serial.content) and serial.content[0] < 0x80 and any(serial.content)
 
 
+#: An issuance asks three times: when signed, when stored, and when the stored Secret comes back.
+@lru_cache(maxsize=64)
 def parse_certificate_facts(pem: bytes) -> CertificateFacts:
     """Facts of the first certificate of a chain that decodes as a whole. Raises InvalidCertificate."""
     return facts_of(load_chain(pem)[0])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, ObjectMeta, Order
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, Order
 from certwright.settings import ShimSettings
 from certwright.shims.ingress import essence
 from certwright.store import NamespacedName, Store, controller_of
@@ -30,21 +30,56 @@ class Ingest:
         self._store = store
         self._queue = queue
         self._shim = shim
-        #: Objects listed again by Kopf after the start: a sign that its watch had a gap.
-        self.relisted = 0
+
+    def holds(self, key: Key, uid: str, version: str) -> bool:
+        """Whether an event with this version of an object would tell nothing."""
+        held = self._store.held(key)
+        if held is None or held.metadata.uid != uid or not version.isdigit():
+            return False
+        return version_of(held.metadata) >= int(version)
+
+    def listed(self, kind: str, keys: set[Key], version: int) -> None:
+        """All objects of a kind that existed at a list's ``version``: what was deleted unseen is not among them.
+
+        What is newer than the list may exist without being in it.
+        """
+        for key in self._store.not_newer(kind, version) - keys:
+            logger.info("%s was deleted while it was not watched", key)
+            self._gone(key, self._store.held(key))
+
+    def _gone(self, key: Key, item: Any) -> None:
+        """An object was deleted; ``item`` is the last version of it."""
+        self._store.drop(key, item.metadata.uid, version_of(item.metadata))
+        self._queue.forget(key)
+        match item:
+            case Certificate():
+                self._wake_ingresses(item)
+                where = NamespacedName(key.namespace, item.spec.secret_name)
+                for other in self._store.certificates_for_secret(where):
+                    self._queue.add(Key("Certificate", key.namespace, other.metadata.name))
+            case CertificateRequest():
+                self._queue.add(self._store.worker_of(item))
+            case Order():
+                self._queue.add(key)
+                self._add_request_of(item)
+            case Challenge():
+                self._queue.add(key)
+                self._add_order_of(item)
+            case Issuer():
+                self._queue.add(key)
+            case _:
+                # Nobody waits for the end of an Ingress: what it has is deleted with it.
+                return
 
     def certificate(self, type_: str | None, body: Mapping[str, Any]) -> None:
         """A Certificate event as Kopf gives it; ``type_`` is None for objects of a list."""
         certificate = _decode(body, Certificate)
         if certificate is None:
             return
-        key = Key("Certificate", certificate.metadata.namespace, certificate.metadata.name)
-        if not self._gone(type_, key, certificate.metadata):
+        if type_ == "DELETED":
+            self._gone(Key("Certificate", certificate.metadata.namespace, certificate.metadata.name), certificate)
+        else:
             self.take_certificate(certificate)
-            return
-        self._wake_ingresses(certificate)
-        for other in self._store.certificates_for_secret(NamespacedName(key.namespace, certificate.spec.secret_name)):
-            self._queue.add(Key("Certificate", key.namespace, other.metadata.name))
 
     def take_certificate(self, certificate: Certificate) -> None:
         """A version of a Certificate."""
@@ -66,8 +101,9 @@ class Ingest:
         ingress = _decode(body, Ingress)
         if ingress is None:
             return
-        key = Key("Ingress", ingress.metadata.namespace, ingress.metadata.name)
-        if not self._gone(type_, key, ingress.metadata):
+        if type_ == "DELETED":
+            self._gone(Key("Ingress", ingress.metadata.namespace, ingress.metadata.name), ingress)
+        else:
             self.take_ingress(ingress)
 
     def take_ingress(self, ingress: Ingress) -> None:
@@ -84,9 +120,8 @@ class Ingest:
         request = _decode(body, CertificateRequest)
         if request is None:
             return
-        key = Key("CertificateRequest", request.metadata.namespace, request.metadata.name)
-        if self._gone(type_, key, request.metadata):
-            self._queue.add(self._store.worker_of(request))
+        if type_ == "DELETED":
+            self._gone(Key("CertificateRequest", request.metadata.namespace, request.metadata.name), request)
         else:
             self.take_request(request)
 
@@ -100,10 +135,8 @@ class Ingest:
         order = _decode(body, Order)
         if order is None:
             return
-        key = self._store.orders.key_of(order)
-        if self._gone(type_, key, order.metadata):
-            self._queue.add(key)
-            self._add_request_of(order)
+        if type_ == "DELETED":
+            self._gone(self._store.orders.key_of(order), order)
         else:
             self.take_order(order)
 
@@ -126,10 +159,8 @@ class Ingest:
         challenge = _decode(body, Challenge)
         if challenge is None:
             return
-        key = self._store.challenges.key_of(challenge)
-        if self._gone(type_, key, challenge.metadata):
-            self._queue.add(key)
-            self._add_order_of(challenge)
+        if type_ == "DELETED":
+            self._gone(self._store.challenges.key_of(challenge), challenge)
         else:
             self.take_challenge(challenge)
 
@@ -149,9 +180,8 @@ class Ingest:
         issuer = _decode(body, Issuer)
         if issuer is None:
             return
-        key = Key(kind, issuer.metadata.namespace, issuer.metadata.name)
-        if self._gone(type_, key, issuer.metadata):
-            self._queue.add(key)
+        if type_ == "DELETED":
+            self._gone(Key(kind, issuer.metadata.namespace, issuer.metadata.name), issuer)
         else:
             self.take_issuer(kind, issuer)
 
@@ -164,16 +194,6 @@ class Ingest:
         """A Secret that somebody names has changed."""
         for user in self._store.secret_users(where):
             self._queue.add(user)
-
-    def _gone(self, type_: str | None, key: Key, meta: ObjectMeta) -> bool:
-        """Whether the event says so; then the object is forgotten."""
-        if type_ is None:
-            self.relisted += 1
-        if type_ != "DELETED":
-            return False
-        self._store.drop(key, meta.uid, version_of(meta))
-        self._queue.forget(key)
-        return True
 
 
 def _decode(body: Mapping[str, Any], type_: type[T]) -> T | None:

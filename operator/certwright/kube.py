@@ -7,6 +7,7 @@ write passes the fence first. Bodies go in and out as msgspec values or plain di
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -44,6 +45,9 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 MESSAGE_LIMIT = 1000
 #: A pause without a number of its own; the API server's priority and fairness answers say 1.
 DEFAULT_RETRY_AFTER = 1.0
+#: Seconds for which credentials once read serve, unless they are refused. The kubernetes package builds its configuration
+#: anew at each look, 40 us of a request's 400; tokens are replaced long before they expire.
+AUTHORIZATION_SECONDS = 5.0
 #: No watch line is longer: etcd refuses objects over 1.5 MiB.
 WATCH_LINE_LIMIT = 4 * 1024 * 1024
 
@@ -120,6 +124,8 @@ class KubeClient:
         self._fence = fence
         self._slots = asyncio.Semaphore(settings.max_in_flight)
         self._session: aiohttp.ClientSession | None = None
+        self._authorization: str | None = None
+        self._authorization_until = 0.0
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -235,6 +241,8 @@ class KubeClient:
                     data = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise Unreachable(f"{method} {path}: {_describe(error)}") from error
+        if response.status == 401:
+            self._authorization_until = 0.0
         if response.status >= 300:
             raise _error(method, path, response, data)
         return data
@@ -245,9 +253,12 @@ class KubeClient:
         headers = {"Accept": accept}
         if content_type:
             headers["Content-Type"] = content_type
-        authorization = self._access.authorization()
-        if authorization:
-            headers["Authorization"] = authorization
+        now = time.monotonic()
+        if now >= self._authorization_until:
+            self._authorization = self._access.authorization()
+            self._authorization_until = now + AUTHORIZATION_SECONDS
+        if self._authorization:
+            headers["Authorization"] = self._authorization
         return self._session, headers
 
 

@@ -23,7 +23,7 @@ import msgspec
 from certwright import __version__
 from certwright.access import Access, load_access
 from certwright.accounts import Accounts
-from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, ObjectMeta, Order
+from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, Order
 from certwright.api.groups import ACME_GROUP, GROUP
 from certwright.approver import Approver
 from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
@@ -41,7 +41,6 @@ from certwright.kube import (
     CLUSTER_ISSUERS,
     INGRESSES,
     ISSUERS,
-    METADATA_LIST,
     ORDERS,
     KubeClient,
     Resource,
@@ -64,23 +63,17 @@ from certwright.solvers.selfcheck import SelfCheck
 from certwright.solvers.server import SolverServer
 from certwright.store import Store
 from certwright.worker import Workers
-from certwright.workqueue import Key, WorkQueue
+from certwright.workqueue import WorkQueue
 from certwright_issuers.acme.transport import TransportPool
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between looks for CRDs that are not installed yet.
 CRD_PAUSE = 2.0
-#: A watch that was interrupted lists again; objects deleted in the gap are looked for when the list has settled.
-RELIST_SETTLE = 3.0
 #: Kopf ending more often than this within ten minutes ends the process: a fresh one may see clearer.
 KOPF_RESTARTS = 5
 #: What Events may take after the last reconcile.
 EVENT_DRAIN = 0.5
-
-
-class _Partial(msgspec.Struct, gc=False):
-    metadata: ObjectMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +158,6 @@ class Runtime:
             workers.start()
             background = [
                 asyncio.create_task(secrets.run(), name="secrets"),
-                asyncio.create_task(self._forget_vanished(kube), name="vanished"),
                 asyncio.create_task(self._watch(access), name="kopf"),
             ]
             if self._settings.signing_requests:
@@ -295,36 +287,6 @@ class Runtime:
             if len(ends) > KOPF_RESTARTS:
                 raise RuntimeError(f"the watches ended {len(ends)} times in ten minutes")
             await asyncio.sleep(1 + random.random())  # noqa: S311 (spreading load, not secrecy)
-
-    async def _forget_vanished(self, kube: KubeClient) -> None:
-        """After each list of Kopf's, look for objects it does not know to be gone (deleted while it was not watching)."""
-        seen = 0
-        while True:
-            await asyncio.sleep(RELIST_SETTLE)
-            count = self._ingest.relisted
-            if count == seen:
-                continue
-            await asyncio.sleep(RELIST_SETTLE)
-            if self._ingest.relisted != count:
-                continue
-            try:
-                for watched in self._kinds():
-                    await self._forget_vanished_of(kube, watched)
-            except KubeError as error:
-                logger.warning("deleted objects can't be looked for yet: %s", error)
-            else:
-                seen = count
-
-    async def _forget_vanished_of(self, kube: KubeClient, watched: _Watched) -> None:
-        kind = watched.kind
-        before = {key for key in self._store.all_keys() if key.kind == kind}
-        listed: set[Key] = set()
-        async for page, _ in kube.pages(self._path(watched.resource), _Partial, accept=METADATA_LIST):
-            listed |= {Key(kind, item.metadata.namespace, item.metadata.name) for item in page}
-        for key in before - listed:
-            logger.info("%s was deleted while it was not watched", key)
-            self._store.drop(key)
-            self._queue.add(key)
 
     # Leadership
 

@@ -17,9 +17,9 @@ from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, 
 from certwright.derived import enabled_stores
 from certwright.index import Index
 from certwright.secretfacts import SecretFacts
-from certwright.shelf import Shelf
+from certwright.shelf import HasMeta, Shelf
 from certwright.solvers.live import LiveChallenges
-from certwright.versions import Versions
+from certwright.versions import Versions, version_of
 from certwright.workqueue import Key
 
 
@@ -317,6 +317,28 @@ class Store:
         yield from list(self.requests)
         yield from self.orders.keys()
         yield from self.challenges.keys()
+
+    def held(self, key: Key) -> HasMeta | None:
+        """The version that is known of an object of any kind."""
+        match key.kind:
+            case "Certificate":
+                return self.certificates.get(key)
+            case "CertificateRequest":
+                record = self.requests.get(key)
+                return record.object if record else None
+            case "Ingress":
+                return self.ingresses.get(key)
+            case "Order":
+                return self.orders.get(key)
+            case "Challenge":
+                return self.challenges.get(key)
+            case _:
+                return self.issuers.get(key)
+
+    def not_newer(self, kind: str, version: int) -> set[Key]:
+        """The objects of a kind that existed at ``version``, as far as is known."""
+        keys = (key for key in self.all_keys() if key.kind == kind)
+        return {key for key in keys if (item := self.held(key)) is not None and version_of(item.metadata) <= version}
 
 
 def _password_secrets(certificate: Certificate) -> list[NamespacedName]:

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import kopf
 
-from certwright.handlers.registry import REGISTRY, Memo
+from certwright.handlers.registry import REGISTRY, Memo, ingest_of
 from certwright.handlers.session import new_session
+from certwright.handlers.tap import response_class
 
 
 class ForEver:
@@ -79,4 +80,5 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 async def login(memo: kopf.Memo, **__: Any) -> kopf.AiohttpSession:
     """A session of our own."""
     access = cast("Memo", memo).access
-    return kopf.AiohttpSession(server=access.server, default_namespace="default", aiohttp_session=new_session(access))
+    session = new_session(access, response_class(ingest_of(memo)))
+    return kopf.AiohttpSession(server=access.server, default_namespace="default", aiohttp_session=session)

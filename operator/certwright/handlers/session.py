@@ -70,7 +70,7 @@ class WatchLines:
         yield GONE_LINE
 
 
-def new_session(access: Access) -> aiohttp.ClientSession:
+def new_session(access: Access, response_class: type[WatchResponse] = WatchResponse) -> aiohttp.ClientSession:
     """A session of the same user as all else in this process; a rotated token is read again when it is due."""
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -82,7 +82,7 @@ def new_session(access: Access) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=access.ssl_context() or True, limit=0),
         headers={"User-Agent": access.user_agent},
-        response_class=WatchResponse,
+        response_class=response_class,
         middlewares=(authorize,),
         trust_env=False,
     )
