@@ -50,19 +50,24 @@ class Cluster:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._others: list[subprocess.Popen[bytes]] = []
         self._pids: dict[str, ProcessId] = {}
+        self._apiserver_flags: tuple[str, ...] = ()
         self.started_in = 0.0
 
     # Start and stop
 
     @classmethod
-    def start(cls, name: str = "e2e", *, detached: bool = False, port: int = 0) -> Cluster:
+    def start(
+        cls, name: str = "e2e", *, detached: bool = False, port: int = 0, apiserver_flags: Sequence[str] = ()
+    ) -> Cluster:
         """Start a cluster and wait until it is ready; what is left of a dead one is removed first.
 
         Its processes are killed when the thread that called this ends, however it ends; ``detached`` ones stay until
-        ``down``. ``port`` is the API server's port on this machine's loopback (0: any free one). Raises DevclusterError.
+        ``down``. ``port`` is the API server's port on this machine's loopback (0: any free one). ``apiserver_flags`` are
+        added to the API server's own. Raises DevclusterError.
         """
         programs = binaries.ensure()
         cluster = cls(name, state.claim(name), programs, detached=detached)
+        cluster._apiserver_flags = tuple(apiserver_flags)
         began = time.monotonic()
         try:
             cluster._start(port)
@@ -270,7 +275,8 @@ class Cluster:
 
     def start_apiserver(self, *, wait: bool = True) -> None:
         """Start the API server (again)."""
-        self._run("kube-apiserver", controlplane.kube_apiserver(self.programs["kube-apiserver"], self.files))
+        argv = controlplane.kube_apiserver(self.programs["kube-apiserver"], self.files)
+        self._run("kube-apiserver", [*argv, *self._apiserver_flags])
         if wait:
             self._await_ready()
 

@@ -24,6 +24,16 @@ from certwright_issuers.usages import bit_words, key_usage_der, purpose_words, r
 CSR_LIMIT = CERTIFICATE_LIMIT
 
 _CRITICAL = True
+#: Extensions of a request that are honoured; others are dropped unless they are critical.
+_UNDERSTOOD = frozenset(
+    (
+        ext.BASIC_CONSTRAINTS_OID,
+        ext.KEY_USAGE_OID,
+        ext.EXTENDED_KEY_USAGE_OID,
+        ext.NAME_CONSTRAINTS_OID,
+        SAN_OID,
+    )
+)
 #: The name of an empty subject.
 EMPTY_NAME = b"\x30\x00"
 
@@ -181,6 +191,7 @@ def parse_csr(data: bytes) -> ParsedCSR:
     except UNREADABLE as error:
         raise InvalidCSR(f"the CSR's public key is not acceptable: {error}") from error
     facts = _facts(csr)
+    _require_understood(csr)
     try:
         library_name(facts.subject_der)
         valid = csr.is_signature_valid
@@ -189,6 +200,18 @@ def parse_csr(data: bytes) -> ParsedCSR:
     if not valid:
         raise InvalidCSR("the CSR's signature does not fit its public key")
     return ParsedCSR(csr, facts)
+
+
+def _require_understood(csr: x509.CertificateSigningRequest) -> None:
+    """Refuse a CSR that asks for a critical extension which no certificate made here would have.
+
+    Left out, the certificate would lack what its requester calls indispensable (RFC 5280 section 4.2).
+    """
+    strange = [
+        oid for oid, value in ext.split_request(csr).extensions.items() if value.critical and oid not in _UNDERSTOOD
+    ]
+    if strange:
+        raise InvalidCSR(f"the CSR asks for critical extensions that are not supported: {', '.join(strange)[:200]}")
 
 
 #: One look at a Certificate asks several times; the largest facts take a quarter of a megabyte.

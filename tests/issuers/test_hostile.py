@@ -77,6 +77,11 @@ def attribute(value: bytes, tag: int = der.UTF8_STRING) -> bytes:
     return der.sequence(der.object_id("2.5.4.3"), der.tlv(tag, value))
 
 
+def critical(oid: str, value: bytes) -> bytes:
+    """A critical extension, alone."""
+    return der.sequence(der.sequence(der.object_id(oid), der.tlv(0x01, b"\xff"), der.octet_string(value)))
+
+
 EMPTY = der.sequence()
 SUBJECT = der.sequence(der.set_of([attribute(b"a")]))
 DNS = der.tlv(0x82, b"a.example.com")
@@ -91,6 +96,10 @@ REQUESTS = {
     "ten thousand names": (signed(EMPTY, names(*[DNS] * 10_000)), "larger than the limit"),
     "a name of 64 KiB": (signed(EMPTY, names(der.tlv(0x82, b"a" * 65_536))), "larger than the limit"),
     "a subject of 64 KiB": (signed(der.sequence(der.set_of([attribute(b"a" * 65_536)]))), "larger than the limit"),
+    "a critical extension nobody knows": (
+        signed(SUBJECT, critical("1.3.6.1.4.1.99999.1", b"\x05\x00")),
+        "critical extensions that are not supported: 1.3.6.1.4.1.99999.1",
+    ),
     "NUL in a name": (signed(EMPTY, names(der.tlv(0x82, b"a.com\0.b.com"))), "alternative name"),
     "an address of five bytes": (signed(EMPTY, names(der.tlv(0x87, b"12345"))), "alternative names are malformed"),
     "names twice": (signed(EMPTY, der.sequence(*[extension("2.5.29.17", der.sequence(DNS))] * 2)), "twice"),
@@ -121,6 +130,12 @@ def test_hostile_requests(name: str) -> None:
         refused = bounded(lambda data=data: parse_csr(data), InvalidCSR)  # type: ignore[misc]
         assert refused is not None
         assert re.search(says, str(refused)), refused
+
+
+def test_an_extension_that_is_not_critical_is_dropped() -> None:
+    """As in cert-manager: other clients ask for what they like."""
+    encoded = signed(SUBJECT, der.sequence(extension("1.3.6.1.4.1.99999.1", b"\x05\x00")))
+    assert parse_csr(encoded).facts.common_name == "a"
 
 
 def test_requests_at_the_limit() -> None:
