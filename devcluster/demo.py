@@ -1,4 +1,4 @@
-"""What ``make demo`` shows: a control plane, certwright under its own service account, Certificates becoming Ready."""
+"""What ``make demo`` shows: a control plane, certwright under its own service account, Certificates that become Ready."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+from devcluster import acmedemo
 from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
 
@@ -25,8 +26,11 @@ def main() -> int:
         with Cluster.start("demo") as cluster:
             say(f"Kubernetes is up after {cluster.started_in:.1f} s")
             install(cluster)
-            with operator(cluster):
-                return show(cluster)
+            ca = acmedemo.start(cluster)
+            with operator(cluster, *acmedemo.OPERATOR_FLAGS):
+                status = show(cluster)
+                acmedemo.show(cluster, ca)
+                return status
     except DevclusterError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -41,14 +45,16 @@ def install(cluster: Cluster) -> None:
 
 
 @contextlib.contextmanager
-def operator(cluster: Cluster) -> Generator[None]:
+def operator(cluster: Cluster, *flags: str) -> Generator[None]:
     """certwright, with the rights of deploy/rbac.yaml and no others."""
     say("Starting certwright as the service account cert-manager/certwright")
     access = cluster.service_account_kubeconfig("cert-manager", "certwright")
     log = cluster.files.log("certwright")
     with log.open("ab") as out:
         process = cluster.popen(
-            [sys.executable, "-m", "certwright", "run", "--kubeconfig", str(access.inner)], stdout=out, stderr=out
+            [sys.executable, "-m", "certwright", "run", "--kubeconfig", str(access.inner), *flags],
+            stdout=out,
+            stderr=out,
         )
     try:
         yield

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from devcluster import Cluster, acmeca, ingress
+from devcluster import Cluster, acmeca, acmedemo, ingress
 from devcluster.acmeca import AcmeCA
 from devcluster.netns import ADDRESS
 from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, in_place_of
@@ -365,6 +365,20 @@ def test_a_deleted_namespace_goes(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA
 
     eventually(gone, 30)
     cluster.kubectl("create", "namespace", kubectl.namespace)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_example_serves_with_its_certificate(
+    cluster: Cluster, ca: AcmeCA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An annotated Ingress, a TLS handshake with Envoy: what ``make demo`` shows."""
+    try:
+        acmedemo.show(cluster, ca)
+    finally:
+        cluster.kubectl("delete", "-f", str(acmedemo.EXAMPLE), "--ignore-not-found")
+    shown = capsys.readouterr().out
+    assert "verified TLSv1.3: shop.example.com" in shown
+    assert acmedemo.PAGE in shown
 
 
 class TestOwnOperator:
