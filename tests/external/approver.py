@@ -19,11 +19,12 @@ def handle(api: Any, request: Request) -> None:
         return
     try:
         csr = x509.load_pem_x509_csr(base64.b64decode(request["spec"]["request"]))
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound):
+        sans = [e.value for e in csr.extensions if isinstance(e.value, x509.SubjectAlternativeName)]
+    except ValueError:
         report(api, request, "Denied", "True", "SamplePolicy", "the request cannot be read")
         return
-    bad = [name for name in names.get_values_for_type(x509.DNSName) if name.endswith(".forbidden.test")]
+    names = [name for san in sans for name in san.get_values_for_type(x509.DNSName)]
+    bad = [name for name in names if name.endswith(".forbidden.test")]
     if bad:
         report(api, request, "Denied", "True", "SamplePolicy", f"names under forbidden.test: {', '.join(bad)}")
     else:
