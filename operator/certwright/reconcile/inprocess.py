@@ -9,6 +9,8 @@ from __future__ import annotations
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
 from certwright.csrspec import encoding_of, key_spec_of, request_spec_of
+from certwright.errors import NotFound
+from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
@@ -29,9 +31,11 @@ from certwright.reconcile.staged import Staged
 from certwright.reconcile.target import apply_secret, issuer_annotations
 from certwright.reconcile.view import View, gather
 from certwright.reporter import find_condition, is_true
+from certwright.store import RequestRecord, certificate_digest
+from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.contract import Issued
 from certwright_issuers.csr import build_csr, parse_csr_facts, request_matches_spec
-from certwright_issuers.keys import encode_key, key_facts, key_kind_violations
+from certwright_issuers.keys import encode_key, key_facts, key_kind_violations, spki_sha256
 from certwright_issuers.keystores import Content
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
@@ -126,12 +130,14 @@ def _fits(staged: Staged, view: View) -> bool:
 
 async def _sign(context: Context, view: View, staged: Staged) -> Outcome | None:
     """Have the request signed and say so in its status; an Outcome if that can't be done."""
-    request = _latest(context, staged)
+    record = _latest(context, staged)
+    request = record.object
     conditions = request.status.conditions
     if is_true(conditions, "Denied"):
         return Outcome("Denied", "Denied", DENIED_MESSAGE)
     ready = find_condition(conditions, "Ready")
-    if ready is not None and ready.reason == "Issued" and staged.issued is not None:
+    if ready is not None and ready.reason == "Issued":
+        staged.issued = await _as_issued(context, record, staged)
         return None
     if not is_true(conditions, "Approved"):
         conditions = approved(conditions, context.now())
@@ -145,14 +151,33 @@ async def _sign(context: Context, view: View, staged: Staged) -> Outcome | None:
     return None if outcome.state == "Issued" else outcome
 
 
-def _latest(context: Context, staged: Staged) -> CertificateRequest:
+async def _as_issued(context: Context, record: RequestRecord, staged: Staged) -> Issued:
+    """What the request holds: what we signed, or what somebody else did who was faster."""
+    if staged.issued is not None and certificate_digest(staged.issued.chain_pem) == record.certificate_digest:
+        return staged.issued
+    meta = record.meta
+    try:
+        full = await context.kube.get(CERTIFICATE_REQUESTS.path(meta.namespace, meta.name), CertificateRequest)
+        facts = parse_certificate_facts(full.status.certificate)
+    except NotFound as error:
+        raise Retry(f"CertificateRequest {meta.name} is gone") from error
+    except InvalidCertificate as error:
+        await delete_request(context, record.object)
+        raise Retry(f"CertificateRequest {meta.name} holds no certificate: {error}") from error
+    if facts.spki_sha256 != spki_sha256(staged.key):
+        await delete_request(context, record.object)
+        raise Retry(f"CertificateRequest {meta.name} holds a certificate for another key")
+    return Issued(full.status.certificate, full.status.ca)
+
+
+def _latest(context: Context, staged: Staged) -> RequestRecord:
     if staged.request is None:
         raise AssertionError("the request has been created before it is signed")
     meta = staged.request.metadata
     for record in context.store.requests_owned_by(meta.owner_references[0].uid):
         if record.meta.uid == meta.uid:
             staged.request = record.object
-            return record.object
+            return record
     staged.request = None
     raise Retry(f"CertificateRequest {meta.name} was deleted while it was being signed")
 

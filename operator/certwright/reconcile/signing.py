@@ -60,6 +60,11 @@ async def reconcile_request(context: Context, key: Key) -> float | None:
     record = context.store.requests.get(key)
     if record is None or record.meta.deletion_timestamp is not None:
         return None
+    worker = context.store.worker_of(record.object)
+    if worker != key:
+        # Two at a time would sign twice.
+        context.queue.add(worker)
+        return None
     await settle(context, record, key)
     return context.approver.recheck_after(record.object.spec.issuer_ref, key.namespace)
 
