@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar
@@ -167,12 +168,10 @@ class KubeClient:
         return msgspec.json.decode(await self._write("PATCH", path, body, APPLY_PATCH, query), type=type_, strict=False)
 
     async def delete(self, path: str, *, uid: str) -> None:
-        """Delete that very object; silent if it is gone already or has been replaced by another of its name."""
+        """Delete that very object; silent if it is gone already. Raises Conflict if another one has its name now."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
-        try:
+        with suppress(NotFound):
             await self._write("DELETE", path, body, JSON)
-        except (NotFound, Conflict):
-            return
 
     async def pages(
         self, path: str, type_: type[T], *, query: Mapping[str, str] | None = None, accept: str = JSON
