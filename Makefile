@@ -33,11 +33,11 @@ check: install ## Lint, types, layers, generated files and unit tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m certwright.api.crdgen --check crds
-	$(BIN)/pytest -q -m "not e2e"
+	$(BIN)/pytest -q -m "not e2e and not slow"
 
 .PHONY: test
 test: check ## Everything, the tests against real components included
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m "e2e or slow"
 
 .PHONY: bench
 bench: install ## A workload: make bench W=w1 N=1000 (w1 burst, w2 restart, w6 one issuance, w7 Ingresses)

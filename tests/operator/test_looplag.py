@@ -47,6 +47,7 @@ async def test_a_hold_up_is_seen_and_shown() -> None:
     assert float(line.split()[1]) == pytest.approx(lag.longest)
 
 
+@pytest.mark.slow
 async def test_a_hold_up_is_forgotten_after_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrape within the window still shows it, one after the next does not."""
     monkeypatch.setattr("certwright.looplag.WINDOW", 0.3)

@@ -170,6 +170,7 @@ async def test_answers_without_end(fake: FakeVault) -> None:
         assert words in error.message
 
 
+@pytest.mark.slow
 async def test_a_vault_that_hangs_is_cut_off(fake: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that sends a byte now and then; the threads end, and the loop goes on meanwhile."""
     monkeypatch.setattr(issuer, "SIGN_SECONDS", 0.3)

@@ -54,6 +54,7 @@ def test_an_outdated_path_is_replaced() -> None:
     assert with_path([rule("a", old, path("/"))], "a", CHALLENGE) == [rule("a", CHALLENGE, path("/"))]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.builds(
