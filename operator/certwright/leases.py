@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to connect and to read: a Lease request that takes longer is as good as failed.
 REQUEST_TIMEOUT = (3.0, 5.0)
+#: Seconds beyond the Lease's duration after which a leader that does not renew is taken for stuck (contract section 6.3).
+RENEWAL_SLACK = 20.0
 _ERRORS = (kubernetes_client.ApiException, HTTPError, OSError)
 
 
@@ -56,6 +58,7 @@ class LeaseThread(threading.Thread):
         self._lease: Any = None
         self._seen_at = 0.0
         self._leading = False
+        self._renewed_at = clock()
 
     def run(self) -> None:
         """Campaign and renew until told to release."""
@@ -69,6 +72,12 @@ class LeaseThread(threading.Thread):
             if self._leading and not self._fence.is_open:
                 self._lost("it could not be renewed in time")
             self._leaving.wait(pause)
+
+    @property
+    def is_healthy(self) -> bool:
+        """False when this thread has died, or believes to lead though it has not renewed for far too long."""
+        overdue = clock() - self._renewed_at > self._settings.duration + RENEWAL_SLACK
+        return self.is_alive() and not (self._leading and overdue)
 
     def release(self) -> None:
         """Stop campaigning; if the Lease is held, close the fence and give it back. Blocks for seconds at most."""
@@ -172,6 +181,7 @@ class LeaseThread(threading.Thread):
             return self._settings.retry_period
         lease.spec.renew_time = datetime.now(UTC)
         self._lease = self._replace(lease)
+        self._renewed_at = asked_at
         self._fence.open_until(asked_at + self._settings.renew_deadline)
         return self._settings.renew_interval
 
@@ -186,6 +196,7 @@ class LeaseThread(threading.Thread):
         )
 
     def _won(self, asked_at: float) -> None:
+        self._renewed_at = asked_at
         self._fence.open_until(asked_at + self._settings.renew_deadline)
         self._leading = True
         logger.info("Lease %s/%s is held by this process", self._settings.namespace, self._settings.name)

@@ -23,13 +23,14 @@ import msgspec
 from certwright import __version__
 from certwright.access import Access, load_access
 from certwright.accounts import Accounts
+from certwright.acmecalls import AcmeCalls
 from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, Order
 from certwright.api.groups import ACME_GROUP, GROUP
 from certwright.approver import Approver
 from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
 from certwright.handlers import REGISTRY, watch_ingresses
-from certwright.health import Server
+from certwright.health import ClockSkew, Page, Server
 from certwright.ingest import Ingest
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
@@ -47,7 +48,7 @@ from certwright.kube import (
 )
 from certwright.leases import LeaseThread, own_identity
 from certwright.looplag import LoopLag
-from certwright.metrics import render_metrics
+from certwright.metrics import metrics_page
 from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.context import Context
 from certwright.reconcile.outside import Outside
@@ -111,6 +112,8 @@ class Runtime:
         self._ingest = Ingest(self._store, self._queue, settings.shim)
         self._workers: Workers | None = None
         self._lease: LeaseThread | None = None
+        self._skew = ClockSkew()
+        self._acme_calls = AcmeCalls()
         self._http01: HTTP01Solver | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -130,7 +133,7 @@ class Runtime:
             stack.callback(keys.close)
             keystores = KeystoreFactory()
             stack.callback(keystores.close)
-            transports = TransportPool()
+            transports = TransportPool(self._acme_calls.observe)
             stack.push_async_callback(transports.close)
             accounts = Accounts(kube, keys, transports, self._settings.egress)
             pool = IssuerPool(kube, self._store, accounts, self._settings)
@@ -325,7 +328,9 @@ class Runtime:
         serving = self._settings.serving
         pages = {"/livez": self._livez, "/healthz": self._livez, "/readyz": self._readyz}
         await stack.enter_async_context(Server(serving.health_address, pages))
-        metrics = {"/metrics": lambda: render_metrics(self._store, self._workers, self._fence, self._lag)}
+        metrics = {
+            "/metrics": lambda: metrics_page(self._store, self._workers, self._fence, self._lag, self._acme_calls)
+        }
         await stack.enter_async_context(Server(serving.metrics_address, metrics))
         answers = self._store.live_challenges.answer
         await stack.enter_async_context(SolverServer(self._settings.http01.listen_address, answers))
@@ -339,12 +344,15 @@ class Runtime:
             kube, settings.http01, self._store.live_challenges, self_check, namespace=settings.namespace
         )
 
-    def _livez(self) -> tuple[int, str, str]:
-        """Bad when the Lease thread has died: the process would never write again."""
-        alive = self._lease is None or self._lease.is_alive() or self._stopping.is_set()
-        return (200, "text/plain", "ok") if alive else (503, "text/plain", "the Lease thread has ended")
+    def _livez(self) -> Page:
+        """Bad when only a new process helps: it would never write again, or its deadlines are wrong."""
+        if self._lease is not None and not self._lease.is_healthy and not self._stopping.is_set():
+            return 503, "text/plain", "the Lease is not renewed"
+        if self._skew.is_too_large:
+            return 503, "text/plain", f"the clock was set, or stood still, by {self._skew.seconds:.0f} s"
+        return 200, "text/plain", "ok"
 
-    def _readyz(self) -> tuple[int, str, str]:
+    def _readyz(self) -> Page:
         """Good once everything is known; a replica that waits for the Lease is ready, too."""
         return (200, "text/plain", "ok") if self._synced else (503, "text/plain", "still listing")
 

@@ -65,6 +65,7 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._slow: set[asyncio.Task[None]] = set()
         self._slow_slots = asyncio.Semaphore(settings.slow_workers)
+        #: Reconciles begun, and those of them that failed; conflicts are no failures.
         self.syncs: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
         self.sync_errors: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
 
@@ -143,12 +144,14 @@ class Workers:
         except Retry as retry:
             self._later(key, retry.after, str(retry))
         except Throttled as error:
+            self.sync_errors[key.kind] += 1
             self._later(key, error.retry_after, str(error))
         except (Conflict, AlreadyExists, NotFound, Gone) as error:
             await self._reread(key, error)
         except Forbidden as error:
             self._forbidden(key, error)
         except Transient as error:
+            self.sync_errors[key.kind] += 1
             self._later(key, None, str(error))
         except KubeError as error:
             self.sync_errors[key.kind] += 1

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 #: Page -> what its commands must have shown.
 PAGES = {
     "certificates.md": ("DNS:*.web.example.com", 'OU = "Ops, East"', "PrivateKeyEntry", "PBES2"),
+    "ingress.md": ("DNS:shop.example.test", "BadConfig", "kubernetes.io/tls"),
 }
 
 

@@ -9,11 +9,12 @@ from functools import partial
 import pytest
 
 from certwright.__main__ import SWITCH_INTERVAL
+from certwright.acmecalls import AcmeCalls
 from certwright.fence import Fence
 from certwright.keyfactory import KeyFactory
 from certwright.keystorefactory import KeystoreFactory
 from certwright.looplag import INTERVAL, LoopLag
-from certwright.metrics import render_metrics
+from certwright.metrics import metrics_page
 from certwright.store import Store
 from certwright_issuers.keys import KeySpec, encode_key, generate_key
 from certwright_issuers.keystores import Content, jks_files, pkcs12_files
@@ -42,7 +43,7 @@ async def test_a_hold_up_is_seen_and_shown() -> None:
     await asyncio.sleep(2 * INTERVAL)
     lag.stop()
     assert lag.longest >= 0.2 - INTERVAL
-    shown = render_metrics(Store(), None, Fence(), lag)[2]
+    _, _, shown = await metrics_page(Store(), None, Fence(), lag, AcmeCalls())
     line = next(line for line in shown.splitlines() if line.startswith("certwright_event_loop_lag_seconds "))
     assert float(line.split()[1]) == pytest.approx(lag.longest)
 
