@@ -11,11 +11,10 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import msgspec
-
+from certwright.accessreview import may_self
 from certwright.api import IssuerRef
 from certwright.api.groups import DEFAULT_ISSUER_GROUP, GROUP
-from certwright.kube import SELF_REVIEWS, KubeClient
+from certwright.kube import KubeClient
 from certwright.settings import ApprovalSettings
 
 #: Seconds for which an answer is believed. A permission that was taken away meanwhile is refused by the policies; one that
@@ -24,16 +23,6 @@ TRUST_GRANTED = 600.0
 TRUST_REFUSED = 30.0
 #: How often a request whose signer certwright may not approve for is looked at again, in seconds.
 REFUSED_RECHECK = 300.0
-
-
-class _Verdict(msgspec.Struct, gc=False):
-    allowed: bool = False
-
-
-class _Review(msgspec.Struct, gc=False):
-    """SelfSubjectAccessReview, as answered."""
-
-    status: _Verdict = msgspec.field(default_factory=_Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +103,5 @@ class Approver:
 
     async def _ask(self, name: str) -> _Answer:
         attributes = {"group": GROUP, "resource": "signers", "verb": "approve", "name": name}
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        allowed = (await self._kube.create(SELF_REVIEWS.path(), body, _Review)).status.allowed
+        allowed = await may_self(self._kube, attributes)
         return _Answer(allowed, time.monotonic() + (TRUST_GRANTED if allowed else TRUST_REFUSED))

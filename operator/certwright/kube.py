@@ -85,9 +85,6 @@ ISSUERS = Resource("cert-manager.io", "v1", "issuers")
 CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
 SIGNING_REQUESTS = Resource("certificates.k8s.io", "v1", "certificatesigningrequests")
-#: Questions about permissions, which are asked by creating one and are stored nowhere: one's own, and another user's.
-SELF_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
-REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")
 ORDERS = Resource("acme.cert-manager.io", "v1", "orders")
 CHALLENGES = Resource("acme.cert-manager.io", "v1", "challenges")
 

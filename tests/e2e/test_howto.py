@@ -14,6 +14,13 @@ pytestmark = pytest.mark.usefixtures("operator")
 
 #: Page -> what its commands must have shown.
 PAGES = {
+    "external-issuers-and-approvers.md": (
+        "certificaterequest.cert-manager.io/mine condition met",
+        "mine.crt: OK",
+        "made by devcluster-admin",
+        "allowed: true",
+        "CN = Hand CA",
+    ),
     "certificates.md": ("DNS:*.web.example.com", 'OU = "Ops, East"', "PrivateKeyEntry", "PBES2"),
     "ingress.md": ("DNS:shop.example.test", "BadConfig", "kubernetes.io/tls"),
 }

@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-import msgspec
-
+from certwright.accessreview import may_user
 from certwright.api import IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import (
@@ -21,7 +20,7 @@ from certwright.api.groups import (
 )
 from certwright.api.signingrequest import API_VERSION, CertificateSigningRequest, SigningRequestCondition
 from certwright.issuerpool import Loaded
-from certwright.kube import REVIEWS, SIGNING_REQUESTS
+from certwright.kube import SIGNING_REQUESTS
 from certwright.reconcile.context import Context, Retry
 from certwright.reporter import Subject
 from certwright.secretfacts import TLS_KEY
@@ -49,16 +48,6 @@ SHORTEST = timedelta(seconds=600)
 #: Seconds after which something that is waited for is looked at again by itself.
 RECHECK = 10.0
 ISSUED_MESSAGE = "Certificate fetched from issuer successfully"
-
-
-class _Verdict(msgspec.Struct, gc=False):
-    allowed: bool = False
-
-
-class _Review(msgspec.Struct, gc=False):
-    """SubjectAccessReview, as answered."""
-
-    status: _Verdict = msgspec.field(default_factory=_Verdict)
 
 
 class _Waits(Exception):
@@ -124,15 +113,10 @@ async def _require_reference(
 async def _may_reference(context: Context, request: CertificateSigningRequest, namespace: str, name: str) -> bool:
     """Ask the API server about the maker of the request, as it has recorded them."""
     spec = request.spec
-    user: dict[str, Any] = {"user": spec.username, "groups": spec.groups, "uid": spec.uid, "extra": spec.extra}
+    user = {"user": spec.username, "groups": spec.groups, "uid": spec.uid, "extra": spec.extra}
     for what in (name, "*"):
         attributes = {"group": GROUP, "resource": "signers", "verb": "reference", "namespace": namespace, "name": what}
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"resourceAttributes": attributes, **user},
-        }
-        if (await context.kube.create(REVIEWS.path(), body, _Review)).status.allowed:
+        if await may_user(context.kube, user, attributes):
             return True
     return False
 

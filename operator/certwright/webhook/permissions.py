@@ -9,23 +9,14 @@ from typing import Any
 
 import msgspec
 
+from certwright.accessreview import may_user
 from certwright.api.groups import GROUP
-from certwright.kube import REVIEWS, KubeClient
+from certwright.kube import KubeClient
 
 #: Seconds for which an answer is believed: an approver decides on many requests in a row.
 TRUST = 1.0
 #: Answers kept; each is a few hundred bytes.
 LIMIT = 1024
-
-
-class _Verdict(msgspec.Struct, gc=False):
-    allowed: bool = False
-
-
-class _Review(msgspec.Struct, gc=False):
-    """SubjectAccessReview, as answered."""
-
-    status: _Verdict = msgspec.field(default_factory=_Verdict)
 
 
 class Permissions:
@@ -37,19 +28,18 @@ class Permissions:
 
     async def may_approve(self, user: Mapping[str, Any], signer: str) -> bool:
         """Whether ``user`` (``userInfo`` of a review) has the verb approve on this signer. Raises KubeError."""
-        spec: dict[str, Any] = {
+        asked: dict[str, Any] = {
             "user": user.get("username", ""),
             "uid": user.get("uid", ""),
             "groups": user.get("groups") or [],
             "extra": user.get("extra") or {},
-            "resourceAttributes": {"group": GROUP, "resource": "signers", "verb": "approve", "name": signer},
         }
-        key = msgspec.json.encode(spec)
+        key = msgspec.json.encode((asked, signer))
         known = self._answers.get(key)
         if known is not None and known[1] > time.monotonic():
             return known[0]
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        allowed = (await self._kube.create(REVIEWS.path(), body, _Review)).status.allowed
+        attributes = {"group": GROUP, "resource": "signers", "verb": "approve", "name": signer}
+        allowed = await may_user(self._kube, asked, attributes)
         self._answers[key] = (allowed, time.monotonic() + TRUST)
         self._answers.move_to_end(key)
         while len(self._answers) > LIMIT:
