@@ -21,6 +21,9 @@ def test_only_named_signers_are_approved(
         told = kubectl.wait_event("no-1", "WaitingForApproval")["message"]
         assert told == "Not signing CertificateRequest until it is Approved"
         assert condition(kubectl.get("certificaterequest", "no-1") or {}, "Approved") is None
+        waiting = kubectl.wait("certificate", "no", lambda c: "Waiting:" in str(condition(c, "Issuing")))
+        words = '. Waiting: CertificateRequest "no-1" has been neither approved nor denied'
+        assert condition(waiting, "Issuing")["message"].endswith(words)  # type: ignore[index]
         set_condition(kubectl, "no-1", "Approved")
         kubectl.wait_ready("no")
 

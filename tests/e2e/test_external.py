@@ -115,6 +115,26 @@ def test_an_issuer_that_was_killed_goes_on(kubectl: Kubectl, issuer: ThirdParty)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+def test_who_is_waited_for_is_told_on_the_certificate(kubectl: Kubectl, issuer: ThirdParty) -> None:
+    """The issuer's own words, or that nobody answers."""
+    kubectl.apply(sample("Hold"), certificate("held", issuer=REF))
+    kubectl.wait("certificaterequest", "held-1", lambda r: ready_reason(r) == "Pending")
+    issuer.kill()
+    try:
+        kubectl.apply(certificate("dead", issuer=REF))
+        told = {
+            "held": '"held-1": the sample issuer has not decided yet',
+            "dead": f'"dead-1" has not been answered by the controller of SampleIssuer "sample" of {GROUP}',
+        }
+        for name, words in told.items():
+            waiting = kubectl.wait("certificate", name, lambda c: "Waiting:" in str(condition(c, "Issuing")))
+            assert condition(waiting, "Issuing")["message"].endswith(f". Waiting: CertificateRequest {words}")  # type: ignore[index]
+    finally:
+        kubectl.apply(sample())
+        issuer.start()
+    kubectl.wait_ready("dead")
+
+
 @pytest.mark.usefixtures("issuer")
 def test_an_answer_to_an_outdated_request_is_not_used(kubectl: Kubectl) -> None:
     """The spec changes while the issuer takes its time: the answer that counts is the one to the new request."""

@@ -22,6 +22,7 @@ from certwright.reconcile.requests import NameTaken, delete_request
 from certwright.reconcile.signing import settle
 from certwright.reconcile.target import drift, reapply
 from certwright.reconcile.view import View, gather, revision_of
+from certwright.reconcile.waiting import told_at
 from certwright.reporter import find_condition
 from certwright.secretfacts import SecretFacts
 from certwright.workqueue import Key
@@ -215,7 +216,7 @@ def _tell_renewal(context: Context, view: View) -> None:
 
 def _next_look(context: Context, view: View) -> float | None:
     """Seconds until time alone changes something: renewal, expiry, or the end of a back-off."""
-    moments = [view.renewal.at if view.renewal else None]
+    moments = [view.renewal.at if view.renewal else None, told_at(context, view)]
     if view.secret is not None and view.secret.certificate is not None:
         moments.append(view.secret.certificate.not_after)
     if view.trigger is not None:

@@ -14,7 +14,6 @@ from certwright.errors import NotFound
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
-from certwright.reconcile.acme.requests import LOST
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE
 from certwright.reconcile.keystores import Passwords, make_keystores
@@ -24,6 +23,7 @@ from certwright.reconcile.signing import settle
 from certwright.reconcile.target import apply_secret, issuer_annotations
 from certwright.reconcile.temporary import bridge
 from certwright.reconcile.view import View, gather, revision_of
+from certwright.reconcile.waiting import waits_for
 from certwright.reporter import find_condition
 from certwright.store import RequestRecord
 from certwright.workqueue import Key
@@ -43,7 +43,7 @@ async def advance(context: Context, view: View, why: Violation, passwords: Passw
     if not view.issuing:
         context.reporter.normal(about_certificate(view.certificate), "Issuing", why.message)
     next_key = await obtain_next_key(context, view)
-    waiting = _waits_for_issuer(context, view) or passwords.missing or _waits_for_order(context, view)
+    waiting = waits_for(context, view, passwords)
     view = await _show(context, view, why, waiting, next_key)
     request = await _request(context, view, next_key)
     name = request.metadata.name
@@ -64,28 +64,6 @@ async def _show(context: Context, view: View, why: Violation, waiting: str, next
     status = statuses.issuing(view, Violation(why.reason, message), next_key.secret_name)
     await statuses.write(context, view.certificate, status)
     return await gather(context, view.key, view.certificate)
-
-
-def _waits_for_issuer(context: Context, view: View) -> str:
-    """What is wrong with the issuer, for the Certificate's own condition; empty if nothing is."""
-    ref = view.certificate.spec.issuer_ref
-    if ref.effective_group != "cert-manager.io":
-        return ""
-    if not context.issuers.exists(ref, view.key.namespace):
-        return f'{ref.effective_kind} "{ref.name}" does not exist'
-    loaded = context.issuers.find(ref, view.key.namespace)
-    if loaded is None:
-        return f'{ref.effective_kind} "{ref.name}" has not been checked yet'
-    return "" if loaded.health.ready else f'{ref.effective_kind} "{ref.name}" is not ready: {loaded.health.message}'
-
-
-def _waits_for_order(context: Context, view: View) -> str:
-    """What an ACME order waits for that a person should know: the CA's words, or a name that can't be reached."""
-    for record in view.next:
-        for order in context.store.orders.owned_by(record.meta.uid):
-            if order.status.reason and order.status.state not in {"valid", *LOST}:
-                return order.status.reason
-    return ""
 
 
 async def _request(context: Context, view: View, next_key: NextKey) -> CertificateRequest:
