@@ -22,6 +22,7 @@ from certwright import __version__
 from certwright.access import NoAccess
 from certwright.api.duration import parse_go_duration
 from certwright.gates import SIGNING_REQUESTS, parse_gates, without_effect
+from certwright.ignoredflags import add_ignored_flags, ignored_flags
 from certwright.logs import configure_logging
 from certwright.settings import (
     AcmeSettings,
@@ -75,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     _http01_options(run.add_argument_group("ACME HTTP-01 challenges"))
     _shim_options(run.add_argument_group("annotated Ingresses"))
     _observation_options(run.add_argument_group("observation"))
+    add_ignored_flags(run)
     add_webhook_command(commands)
     return root
 
@@ -238,10 +240,6 @@ def _http01_options(group: Options) -> None:
         default={},
         help="list of key=value for what is made for challenges",
     )
-    parts = ("image", "run-as-non-root", "runtime-class-name")
-    resources = [f"resource-{kind}-{unit}" for kind in ("request", "limits") for unit in ("cpu", "memory")]
-    for part in (*parts, *resources):
-        group.add_argument(f"--acme-http01-solver-{part}", help="accepted without effect: no solver pod is started")
 
 
 def _shim_options(group: Options) -> None:
@@ -269,7 +267,10 @@ def _observation_options(group: Options) -> None:
     serving = ServingSettings()
     group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
     group.add_argument(
-        "--healthz-listen-address", default=serving.health_address, help="/livez and /readyz; empty: off"
+        "--healthz-listen-address",
+        "--internal-healthz-listen-address",
+        default=serving.health_address,
+        help="/livez and /readyz; empty: off",
     )
     group.add_argument("--logging-format", choices=("text", "json"), default="text", help="of the log on stderr")
     group.add_argument(
@@ -359,7 +360,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(options.logging_format, options.v)
     if options.command == COMMAND:
         return _run_until_done(_serve_webhook(webhook_settings_of(options)))
-    for sentence in without_effect(options.feature_gates):
+    for sentence in (*without_effect(options.feature_gates), *ignored_flags(options)):
         logger.warning("%s", sentence)
     # Objects of a store live long: fewer, larger collections (measured: a quarter of the time at start).
     gc.set_threshold(20_000, 20, 50)

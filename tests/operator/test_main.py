@@ -1,10 +1,13 @@
 """The command line."""
 
+import argparse
 import ipaddress
+from pathlib import Path
 
 import pytest
 
 from certwright.__main__ import parser, settings_of
+from certwright.ignoredflags import ignored_flags
 
 
 def test_where_issuers_may_be_is_set_by_flags() -> None:
@@ -60,3 +63,38 @@ def test_solver_flags_that_make_no_sense_are_refused(flag: str, words: str, caps
     with pytest.raises(SystemExit):
         parser().parse_args(["run", f"--acme-http01-solver-{flag}"])
     assert words in capsys.readouterr().err
+
+
+def test_flags_of_cert_manager_that_mean_nothing_are_taken_and_told() -> None:
+    """With a value, without one, and in both spellings; nothing is said of those that were not given."""
+    options = parser().parse_args(
+        ["run", "--kube-api-qps=20", "--enable-profiling", "--dns01-check-retry-period", "10s"]
+    )
+    told = ignored_flags(options)
+    assert [sentence.split()[0] for sentence in told] == [
+        "--dns01-check-retry-period",
+        "--enable-profiling",
+        "--kube-api-qps",
+    ]
+    assert ignored_flags(parser().parse_args(["run"])) == []
+
+
+def test_unknown_flags_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt flag is not taken for one without effect."""
+    with pytest.raises(SystemExit):
+        parser().parse_args(["run", "--kube-api-qqs=20"])
+    assert "--kube-api-qqs" in capsys.readouterr().err
+
+
+def test_every_flag_is_in_the_reference() -> None:
+    """docs/reference.md names each option that --help shows."""
+    page = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
+    commands = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+    shown = {
+        option
+        for command in commands.values()
+        for action in command._actions
+        if action.help != argparse.SUPPRESS
+        for option in action.option_strings[:1]
+    }
+    assert {option for option in shown if f"`{option}`" not in page} == {"-h"}
