@@ -77,7 +77,7 @@ def count(entries: Iterable[Entry], user: str, start: datetime, end: datetime) -
 
 def _add(counts: Counts, entry: Entry) -> None:
     ref, code = entry.object_ref, entry.answer.code
-    if ref.resource == "leases" or ref.api_group in QUESTIONS:
+    if _is_question(entry):
         return
     what = f"{entry.verb} {ref.resource}{'/' + ref.subresource if ref.subresource else ''}"
     counts.by_request[what if code < 400 else f"{what} {code}"] += 1
@@ -94,6 +94,35 @@ def _add(counts: Counts, entry: Entry) -> None:
         counts.events += 1
     else:
         counts.object_writes += 1
+
+
+class Tail:
+    """The log from now on, for whoever waits until it tells nothing more.
+
+    A file that is rotated away meanwhile takes its last lines along.
+    """
+
+    def __init__(self, log: Path, user: str) -> None:
+        self._log = log
+        self._user = user
+        self._offset = log.stat().st_size
+
+    def has_written(self) -> bool:
+        """Whether the user has written anything since the last look, Leases apart."""
+        if self._log.stat().st_size < self._offset:
+            self._offset = 0
+        with self._log.open("rb") as lines:
+            lines.seek(self._offset)
+            whole = lines.read().rpartition(b"\n")[0]
+        self._offset += len(whole)
+        entries = (msgspec.json.decode(line, type=Entry) for line in whole.splitlines() if line)
+        mine = [entry for entry in entries if entry.user.username == self._user]
+        return any(entry.verb in WRITES and not _is_question(entry) for entry in mine)
+
+
+def _is_question(entry: Entry) -> bool:
+    """Leases and reviews: nothing that is counted."""
+    return entry.object_ref.resource == "leases" or entry.object_ref.api_group in QUESTIONS
 
 
 def read(log: Path) -> Iterator[Entry]:

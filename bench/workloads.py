@@ -17,6 +17,7 @@ from typing import Self
 
 from bench import ceiling
 from bench.api import Api
+from bench.audit import Tail
 from bench.ceiling import Place
 from bench.driver import create_certificate, create_ingress, create_issuer, create_namespaces, each, wait_issuer
 from bench.figures import Figures, Issuances, issuing_figures, latency_figures, restart_figures
@@ -25,10 +26,10 @@ from bench.subject import Subject
 from bench.usage import Meter, Surroundings
 from bench.watch import Stalled, Watcher
 
-#: The operator is at rest for so many seconds after a burst: its Events are written, nothing follows.
-SETTLED_SECONDS = 1.0
+#: No write for so many seconds: all Events are written, nothing follows.
+SETTLED_SECONDS = 2.0
 #: What a burst's aftermath may take.
-SETTLE_LIMIT = 120.0
+SETTLE_LIMIT = 300.0
 #: After a restart: steady is the first of so many seconds at rest in a row (below 5 % of a core).
 STEADY_SECONDS = 4.0
 STEADY_LIMIT = 180.0
@@ -130,7 +131,7 @@ class Bench:
         except Stalled:
             self.subject.check()
             raise
-        await self.subject.wait_rest(SETTLED_SECONDS, SETTLE_LIMIT)
+        await self._settled()
         usage = meter.read()
         await watcher.stop()
         last = max(watcher.ready_at.values())
@@ -142,6 +143,16 @@ class Bench:
             highest_revision=max(watcher.revision.values()),
             usage=usage,
         )
+
+    async def _settled(self) -> None:
+        """Wait until the operator writes no more: of a burst, the Events come last."""
+        tail = Tail(Path(self.surroundings.audit_log), self.surroundings.operator_user)
+        quiet_since = began = time.monotonic()
+        while (now := time.monotonic()) - quiet_since < SETTLED_SECONDS and now - began < SETTLE_LIMIT:
+            await asyncio.sleep(0.2)
+            self.subject.check()
+            if tail.has_written():
+                quiet_since = time.monotonic()
 
     async def _create(self, place: Place, _: Watcher) -> None:
         await create_certificate(self.api, *place, self.load.algorithm)

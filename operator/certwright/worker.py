@@ -47,6 +47,8 @@ RECONCILERS = {
     "Order": reconcile_order,
     "Challenge": reconcile_challenge,
 }
+#: Seconds until a key is taken again that could not be worked on because the Lease was late.
+FENCED_PAUSE = 0.5
 #: Kinds whose reconcile talks to servers that may take a minute to answer: each key has a task of its own for as long as
 #: that takes, so that a slow CA keeps no worker from the others.
 SLOW = frozenset({"Issuer", "ClusterIssuer", "Order", "Challenge"})
@@ -129,8 +131,13 @@ class Workers:
         current_key.set(str(key))
         try:
             # Whoever leads looks at everything again, so a key taken after the Lease was lost may be dropped.
-            if self._leading.is_set() and self._fence.is_open:
+            if self._leading.is_set():
+                self._fence.check()
                 await self._work(key)
+        except Fenced:
+            self._fenced(key)
+        except Waiting:
+            return
         finally:
             self._context.queue.done(key)
             current_key.set("")
@@ -140,7 +147,7 @@ class Workers:
         try:
             again = await RECONCILERS[key.kind](self._context, key)
         except (Fenced, Waiting):
-            return
+            raise
         except Retry as retry:
             self._later(key, retry.after, str(retry))
         except Throttled as error:
@@ -167,6 +174,14 @@ class Workers:
             self._context.queue.add_after(
                 key, again if again is not None else self._context.settings.queue.resync_period
             )
+
+    def _fenced(self, key: Key) -> None:
+        """The Lease was not renewed in time. It may still be, and then nobody looks at everything again; so keep the key.
+
+        Once it is known to be lost, whoever leads next looks at everything, and keys may go.
+        """
+        if self._leading.is_set():
+            self._context.queue.add_after(key, FENCED_PAUSE)
 
     async def _reread(self, key: Key, error: KubeError) -> None:
         """The world is not what the decision was made on: read it again, then decide again."""

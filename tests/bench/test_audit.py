@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.audit import Counts, count, read
+from bench.audit import Counts, Tail, count, read
 
 OPERATOR = "system:serviceaccount:cert-manager:certwright"
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
@@ -119,3 +119,24 @@ def test_rotated_files_are_read_and_a_line_half_written_is_not(tmp_path: Path) -
     (tmp_path / "audit-2026-11-25T12-00-01.000.log").write_text(json.dumps(line("patch", "secrets")) + "\n")
     (tmp_path / "audit.log").write_text(json.dumps(line("patch", "secrets")) + "\n" + '{"verb": "pat')
     assert count(read(tmp_path / "audit.log"), OPERATOR, START, END).object_writes == 2
+
+
+def test_the_tail_tells_of_new_writes_only(tmp_path: Path) -> None:
+    """Half a line waits for its end; reads and Leases are none; a rotated log is read from its beginning."""
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(line("patch", "secrets")) + "\n")
+    tail = Tail(log, OPERATOR)
+    assert not tail.has_written()
+    write = json.dumps(line("create", "events", 201)) + "\n"
+    with log.open("a") as out:
+        out.write(json.dumps(line("list", "secrets")) + "\n" + write[:20])
+    assert not tail.has_written()
+    with log.open("a") as out:
+        out.write(write[20:])
+    assert tail.has_written()
+    assert not tail.has_written()
+    log.write_text(json.dumps(line("update", "leases")) + "\n")
+    assert not tail.has_written()
+    with log.open("a") as out:
+        out.write(write)
+    assert tail.has_written()

@@ -156,6 +156,22 @@ def test_a_leader_that_was_stopped_does_not_write_when_it_wakes(
     assert writes_of(cluster, SECOND, position) != []
 
 
+def test_a_lone_operator_that_was_stopped_misses_nothing(
+    replicas: Replicas, operator_kubeconfig: Path, kubectl: Kubectl
+) -> None:
+    """Nobody has taken the Lease meanwhile, so it is simply renewed: what came before that is not forgotten."""
+    running = replicas.start(operator_kubeconfig)
+    running.wait_for_log("is held by this process")
+    kubectl.apply(SELF_SIGNED)
+    kubectl.wait_ready("self-signed", kind="issuer")
+    os.kill(running.process.pid, signal.SIGSTOP)
+    kubectl.apply(*(certificate(f"asleep{number}") for number in range(5)))
+    time.sleep(16)  # longer than the fence stays open
+    os.kill(running.process.pid, signal.SIGCONT)
+    for number in range(5):
+        kubectl.wait_ready(f"asleep{number}")
+
+
 def test_an_api_server_that_goes_away_is_waited_for(
     cluster: Cluster, replicas: Replicas, operator_kubeconfig: Path, kubectl: Kubectl
 ) -> None:
