@@ -62,8 +62,8 @@ def ready_of(found: dict[str, Any]) -> tuple[str, str, str]:
     return ready["status"], ready["reason"], ready["message"]
 
 
-def wait_clean(kubectl: Kubectl, seconds: float = 20) -> None:
-    """Nothing of any challenge is left in the namespace."""
+def wait_clean(kubectl: Kubectl, seconds: float = 60) -> None:
+    """Nothing of any challenge is left in the namespace. A young cluster's garbage collector learns of CRDs in 30 s."""
     deadline = time.monotonic() + seconds
     while left := [item["metadata"]["name"] for kind in GONE for item in kubectl.all(kind)]:
         assert time.monotonic() < deadline, f"{left} is still there after {seconds} s"

@@ -22,7 +22,7 @@ from certwright.challengeslots import Target
 from certwright.errors import Forbidden, KubeError, NotFound, Refused
 from certwright.kube import CHALLENGES
 from certwright.reconcile.acme.memory import Memo
-from certwright.reconcile.acme.orders import remaining
+from certwright.reconcile.acme.orders import DURABLE, remaining
 from certwright.reconcile.acme.requests import LOST, request_of
 from certwright.reconcile.acme.trouble import expiry_of, judge
 from certwright.reconcile.acme.wanted import is_wanted, wanted_challenges
@@ -78,7 +78,7 @@ async def reconcile_challenge(context: Context, key: Key) -> float | None:
         context.acme.slots.leave(key)
         return None
     memo = context.acme.memo(key, challenge.metadata.uid)
-    wait = remaining(context, memo, challenge.metadata.annotations)
+    wait = remaining(context, memo, challenge.metadata.annotations, client)
     if wait > 0:
         context.acme.slots.leave(key)
         return wait
@@ -283,6 +283,7 @@ class _Walk:
             issuer = issuer_key(self._challenge.spec.issuer_ref, self._key.namespace)
             context.issuers.distrust_account(issuer)
             context.queue.add(issuer)
+            self._memo.refused = self._client.account_url
         if trouble.again is None:
             solver = context.solvers.for_challenge(self._challenge)
             await self._end(
@@ -290,7 +291,7 @@ class _Walk:
             )
             return None
         await self._write(reason=trouble.text)
-        if trouble.again - context.now() >= timedelta(minutes=1):
+        if trouble.again - context.now() >= DURABLE and not trouble.account:
             stamp = trouble.again.isoformat(timespec="seconds")
             patch = {"metadata": {"annotations": {ANNOTATION_RETRY_AT: stamp}, "uid": self._challenge.metadata.uid}}
             path = CHALLENGES.path(self._key.namespace, self._key.name)

@@ -25,8 +25,10 @@ class Memo:
     uid: str
     #: Failures in a row that are worth a retry.
     failures: int = 0
-    #: Not to be worked on before.
+    #: Not to be worked on before; but see ``refused``.
     not_before: datetime | None = None
+    #: URL of the account that the CA has refused: another account need not wait.
+    refused: str = ""
     #: An Order's CSR was handed in, or the CA was told of a Challenge, by this process.
     submitted: bool = False
     #: Looks at the CA's state since then.

@@ -73,14 +73,16 @@ async def reconcile_order(context: Context, key: Key) -> float | None:
     if acme is None or loaded is None or loaded.account is None:
         return None
     memo = context.acme.memo(key, order.metadata.uid)
-    wait = remaining(context, memo, order.metadata.annotations)
+    wait = remaining(context, memo, order.metadata.annotations, loaded.account)
     if wait > 0:
         return wait
     return await _Walk(context, key, order, acme, loaded.account, memo).go()
 
 
-def remaining(context: Context, memo: Memo, annotations: dict[str, str]) -> float:
+def remaining(context: Context, memo: Memo, annotations: dict[str, str], account: Client) -> float:
     """Seconds that still have to be waited out, also by a process that was not there when they began."""
+    if memo.refused and memo.refused != account.account_url:
+        return 0.0
     if memo.not_before is None and ANNOTATION_RETRY_AT in annotations:
         try:
             memo.not_before = datetime.fromisoformat(annotations[ANNOTATION_RETRY_AT])
@@ -261,7 +263,7 @@ class _Walk:
     # Trouble and status
 
     def _done(self) -> None:
-        self._memo.failures, self._memo.not_before = 0, None
+        self._memo.failures, self._memo.not_before, self._memo.refused = 0, None, ""
 
     async def _troubled(self, error: IssuerError) -> float | None:
         context = self._context
@@ -271,6 +273,7 @@ class _Walk:
             issuer = issuer_key(self._order.spec.issuer_ref, self._key.namespace)
             context.issuers.distrust_account(issuer)
             context.queue.add(issuer)
+            self._memo.refused = self._client.account_url
         if trouble.again is None:
             await self._end("invalid" if trouble.kind is Kind.VALIDATION else "errored", trouble.text)
             return None
@@ -280,7 +283,7 @@ class _Walk:
 
     async def _keep(self, trouble: Trouble) -> None:
         """Have a long wait survive a restart."""
-        if trouble.again is None or trouble.again - self._context.now() < DURABLE:
+        if trouble.again is None or trouble.account or trouble.again - self._context.now() < DURABLE:
             return
         stamp = trouble.again.isoformat(timespec="seconds")
         patch = {"metadata": {"annotations": {ANNOTATION_RETRY_AT: stamp}, "uid": self._order.metadata.uid}}
@@ -339,7 +342,8 @@ async def _remove(context: Context, challenges: list[Challenge]) -> None:
             if not meta.finalizers:
                 key = context.store.challenges.key_of(challenge)
                 context.store.challenges.drop(key, meta.uid)
-                context.acme.forget(key)
+                # Its reconcile cleans up what does not go by owner references.
+                context.queue.add(key)
 
 
 def _shown(seen: Authorization) -> ACMEAuthorization:
