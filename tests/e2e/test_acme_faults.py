@@ -31,11 +31,11 @@ def ca(cluster: Cluster) -> Iterator[AcmeCA]:
 class Restartable:
     """An operator that can be killed and started again."""
 
-    def __init__(self, cluster: Cluster, kubeconfig: Path, folder: Path, nameserver: str) -> None:
+    def __init__(self, cluster: Cluster, kubeconfig: Path, folder: Path, *flags: str) -> None:
         self._cluster = cluster
         self._kubeconfig = kubeconfig
         self._folder = folder
-        self._flags = (*FLAGS, f"--acme-http01-solver-nameservers={nameserver}")
+        self._flags = (*FLAGS, *flags)
         self._number = 0
         self.running = self.start()
 
@@ -64,7 +64,8 @@ def direct(
 ) -> Iterator[Restartable]:
     """An operator of this module's own, where the CA looks."""
     with resting(cluster, operator):
-        process = Restartable(cluster, operator_kubeconfig, tmp_path_factory.mktemp("direct"), ca.nameserver)
+        nameservers = f"--acme-http01-solver-nameservers={ca.nameserver}"
+        process = Restartable(cluster, operator_kubeconfig, tmp_path_factory.mktemp("direct"), nameservers)
         yield process
         process.running.stop()
 
