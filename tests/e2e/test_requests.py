@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certwright_issuers.contract import SigningRequest
 from certwright_issuers.csr import RequestSpec, build_csr, parse_csr
-from certwright_issuers.keys import KeySpec, encode_key, generate_key
+from certwright_issuers.keys import KeySpec, PrivateKey, encode_key, generate_key
 from certwright_issuers.leaf import Signer, sign_leaf
 from devcluster import Cluster
 from tests.e2e.harness import Kubectl, Operator, condition, in_place_of, is_true
@@ -111,6 +111,66 @@ def test_a_request_that_contradicts_itself_fails_for_good(kubectl: Kubectl, chan
     assert words in invalid["message"]
     assert failed["status"]["failureTime"]
     assert "certificate" not in failed["status"]
+
+
+EVERYONE = {
+    "apiVersion": "cert-manager.io/v1",
+    "kind": "ClusterIssuer",
+    "metadata": {"name": "requests-everyone"},
+    "spec": {"selfSigned": {}},
+}
+
+
+def key_secret(name: str, key: PrivateKey) -> dict[str, Any]:
+    data = {"tls.key": encode_key(key, "PKCS8").decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
+def with_key(obj: dict[str, Any], secret: str) -> dict[str, Any]:
+    annotations = {"cert-manager.io/private-key-secret-name": secret}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+def test_a_self_signed_request_names_its_key(kubectl: Kubectl) -> None:
+    """A Secret of the request's own namespace, even for a ClusterIssuer; without one, or with another's key, it fails."""
+    ref = {"name": "requests-everyone", "kind": "ClusterIssuer"}
+    kubectl.apply(EVERYONE, key_secret("right", KEY), key_secret("wrong", generate_key(KeySpec("ECDSA", 256))))
+    kubectl.apply(
+        with_key(request("signed", ref), "right"), request("unnamed", ref), with_key(request("other", ref), "wrong")
+    )
+    done = kubectl.wait("certificaterequest", "signed", lambda r: is_true(r, "Ready"))
+    leaf = x509.load_pem_x509_certificate(base64.b64decode(done["status"]["certificate"]))
+    leaf.verify_directly_issued_by(leaf)
+    for name, reason in {"unnamed": "MissingAnnotation", "other": "ErrorKeyMatch"}.items():
+        failed = kubectl.wait("certificaterequest", name, lambda r: ready_reason(r) == "Failed")
+        assert failed["status"]["failureTime"]
+        assert kubectl.wait_event(name, reason)["message"] == condition(failed, "Ready")["message"]  # type: ignore[index]
+
+
+def test_a_missing_key_is_waited_for_and_told_once(kubectl: Kubectl) -> None:
+    """Pending, one Event; the Ready reason is one of four words, the cause is in message and Event."""
+    kubectl.apply(SELF_SIGNED, with_key(request(issuer={"name": "self-signed"}), "late"))
+    pending = kubectl.wait("certificaterequest", "mine", lambda r: "late" in str(condition(r, "Ready")))
+    assert ready_reason(pending) == "Pending"
+    assert "failureTime" not in pending["status"]
+    kubectl.wait_event("mine", "MissingSecret")
+    kubectl("label", "certificaterequest", "mine", "look=again")
+    time.sleep(1)
+    assert kubectl.wait_event("mine", "MissingSecret").get("count", 1) == 1
+    kubectl.apply(key_secret("late", KEY))
+    kubectl.wait("certificaterequest", "mine", lambda r: is_true(r, "Ready"))
+
+
+def test_the_secrets_of_a_cluster_issuer(kubectl: Kubectl) -> None:
+    """A ClusterIssuer's CA is in the cluster resource namespace, whoever asks."""
+    name = f"ca-{kubectl.namespace}"
+    secret = {**ca_secret(pair("cluster")), "metadata": {"name": name}}
+    Kubectl(kubectl.cluster, "kube-system").apply(secret)
+    issuer = {**EVERYONE, "metadata": {"name": name}, "spec": {"ca": {"secretName": name}}}
+    kubectl.apply(issuer, request(issuer={"name": name, "kind": "ClusterIssuer"}))
+    done = kubectl.wait("certificaterequest", "mine", lambda r: is_true(r, "Ready"))
+    assert base64.b64decode(done["status"]["ca"]) == secret["stringData"]["tls.crt"].encode()
+    kubectl("delete", "clusterissuer", name)
 
 
 @pytest.mark.usefixtures("ca")

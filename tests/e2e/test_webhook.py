@@ -200,6 +200,13 @@ def test_nothing_passes_while_it_is_down(cluster: Cluster, kubeconfig: Path, web
     assert Live(cluster, "default", named("open", certificate())).get()["spec"]["secretName"] == "tls"
 
 
+def test_it_ends_when_told_to(cluster: Cluster, kubeconfig: Path, webhook: Webhook, tmp_path: Path) -> None:
+    """Within the grace period of a pod."""
+    webhook.process.terminate()
+    assert webhook.process.wait(10) == 0
+    webhook.process = Webhook(cluster, kubeconfig, tmp_path / "log").process
+
+
 def test_a_lost_ca_is_made_anew(cluster: Cluster, kubeconfig: Path, webhook: Webhook, tmp_path: Path) -> None:
     """And the API server is told to trust it."""
     cluster.kubectl("-n", "cert-manager", "delete", "secret", "cert-manager-webhook-ca")

@@ -23,8 +23,9 @@ from certwright.admission.requests import (
 )
 from certwright.api import Certificate, CertificateRequest, Issuer, IssuerRef
 from certwright.approver import signer_names
-from certwright.handlers.lifecycle import configure, login
+from certwright.handlers.lifecycle import configure
 from certwright.handlers.registry import GROUP, VERSION
+from certwright.handlers.session import new_session
 from certwright.webhook.permissions import Permissions
 
 REGISTRY = kopf.OperatorRegistry()
@@ -32,7 +33,6 @@ REGISTRY = kopf.OperatorRegistry()
 FORBIDDEN, INVALID = 403, 422
 
 kopf.on.startup(registry=REGISTRY)(configure)
-kopf.on.login(registry=REGISTRY)(login)
 
 
 class Memo(Protocol):
@@ -40,6 +40,14 @@ class Memo(Protocol):
 
     access: Access
     permissions: Permissions
+
+
+@kopf.on.login(registry=REGISTRY)
+async def login(memo: kopf.Memo, **_: Any) -> kopf.AiohttpSession:
+    """The same user as all else in this process. Kopf asks for nothing but which kinds there are."""
+    access = cast("Memo", memo).access
+    session = new_session(access)
+    return kopf.AiohttpSession(server=access.server, default_namespace="default", aiohttp_session=session)
 
 
 def refuse(body: kopf.Body, errors: Iterable[str], code: int = INVALID) -> None:
