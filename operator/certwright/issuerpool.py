@@ -115,11 +115,10 @@ class IssuerPool:
         self._checked.pop(key, None)
         self._store.set_issuer_secrets(key, frozenset())
 
-    def doubt(self, ref: IssuerRef, namespace: str) -> Key | None:
-        """The issuer has just failed to sign: its key if it should be checked again, None if that was just done."""
-        key = issuer_key(ref, namespace)
+    def check_due(self, key: Key) -> float:
+        """The issuer has just failed to sign: in how many seconds to check it. Many failures cause few checks."""
         last = self._checked.get(key)
-        return key if last is None or time.monotonic() - last > CHECK_PAUSE else None
+        return 0.0 if last is None else max(0.0, last + CHECK_PAUSE - time.monotonic())
 
     async def load(self, key: Key, issuer_object: IssuerObject, now: datetime, beside: Beside) -> Loaded:
         """Build (if anything changed) and check; a check that is no arithmetic is made by ``beside``.

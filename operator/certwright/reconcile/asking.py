@@ -30,9 +30,8 @@ async def ask(
         )
     except (ConfigInvalid, Unavailable):
         # What keeps the issuer from signing shows in its own condition soon.
-        doubtful = context.issuers.doubt(ref, request.namespace)
-        if doubtful is not None:
-            context.queue.add(doubtful)
+        key = issuer_key(ref, request.namespace)
+        context.queue.add_after(key, context.issuers.check_due(key))
         raise
 
 

@@ -8,7 +8,7 @@ import secrets
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster import Cluster
@@ -53,6 +53,8 @@ class VaultSetup:
     role_id: str
     #: PEM of the root that everything ends at.
     root: str
+    #: Every credential that was handed out: none may be seen anywhere.
+    given: list[str] = field(default_factory=list[str], repr=False)
 
     def sign_count(self) -> int:
         """Signing requests so far, by Vault's audit device."""
@@ -63,18 +65,22 @@ class VaultSetup:
         paths: list[str] = []
         for line in self.vault.files.audit.read_text().splitlines():
             entry = json.loads(line)
-            if entry["type"] == "request" and "root" not in entry["auth"].get("policies", []):
+            if entry["type"] == "request" and "root" not in entry.get("auth", {}).get("policies", []):
                 paths.append(entry["request"]["path"])
         return paths
 
     def secret_id(self) -> str:
         """A new secret ID of the AppRole."""
-        return str(self.vault.call("POST", "auth/approle/role/certwright/secret-id")["data"]["secret_id"])
+        made = self.vault.call("POST", "auth/approle/role/certwright/secret-id")["data"]["secret_id"]
+        self.given.append(made)
+        return str(made)
 
     def token(self, **options: Any) -> str:
         """A new token with the issuer's policy."""
         body = {"policies": ["certwright"], "ttl": "24h", **options}
-        return str(self.vault.call("POST", "auth/token/create", body)["auth"]["client_token"])
+        made = self.vault.call("POST", "auth/token/create", body)["auth"]["client_token"]
+        self.given.append(made)
+        return str(made)
 
     def issuer(
         self, auth: dict[str, Any], *, name: str = "vault", kind: str = "Issuer", role: str = "open", **more: Any
@@ -125,6 +131,7 @@ def kubernetes_account(setup: VaultSetup, kubectl: Kubectl) -> dict[str, Any]:
 def kubernetes_secret(setup: VaultSetup, kubectl: Kubectl) -> dict[str, Any]:
     kubectl.apply(account_manifests()[0])
     jwt = kubectl("create", "token", SERVICE_ACCOUNT, f"--audience={setup.vault.url}").stdout.strip()
+    setup.given.append(jwt)
     kubectl.apply(secret("vault-jwt", token=jwt))
     return setup.issuer({"kubernetes": {"role": "certwright", "secretRef": {"name": "vault-jwt"}}})
 
