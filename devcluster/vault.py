@@ -22,11 +22,10 @@ from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
 from devcluster.netns import ADDRESS
 
-#: The development listener, for this module alone: plain HTTP on the namespace's loopback.
-_ADMIN_PORT = 8200
-TLS_PORT = 8210
-#: As TLS_PORT, for clients that show a certificate. Not the next number: Vault takes the one after each for its cluster.
-MUTUAL_PORT = 8220
+#: The development listener: plain HTTP on the namespace's loopback, for this module.
+PORT = 8200
+#: From one listener's port to the next. More than one, because Vault takes the port after each for its cluster.
+_STEP = 10
 READY_SECONDS = 30.0
 #: A name in the server's certificate beside its address.
 SERVER_NAME = "vault.devcluster.test"
@@ -70,16 +69,20 @@ class Vault:
     #: host:port on this machine that leads to the development listener, and what forwards.
     outer: str
     forwarder: subprocess.Popen[bytes]
+    port: int = PORT
 
     @classmethod
-    def start(cls, cluster: Cluster) -> Self:
-        """Start a server in the network of ``cluster`` and wait until it answers. Raises DevclusterError."""
+    def start(cls, cluster: Cluster, port: int = PORT) -> Self:
+        """Start a server in the network of ``cluster`` and wait until it answers. Raises DevclusterError.
+
+        It takes ``port`` and the 29 after it.
+        """
         program = binaries.ensure(["vault"])["vault"]
-        files = VaultFiles(cluster.files.root / "vault")
+        files = VaultFiles(cluster.files.root / f"vault-{port}")
         files.root.mkdir(mode=0o700, exist_ok=True)
         _make_keys(files)
         config = files.root / "vault.json"
-        config.write_text(json.dumps(_listeners(files)))
+        config.write_text(json.dumps(_listeners(files, port)))
         token = f"devcluster-{secrets.token_urlsafe(16)}"
         argv = [
             str(program),
@@ -87,13 +90,13 @@ class Vault:
             "-dev",
             "-dev-no-store-token",
             f"-dev-root-token-id={token}",
-            f"-dev-listen-address=127.0.0.1:{_ADMIN_PORT}",
+            f"-dev-listen-address=127.0.0.1:{port}",
             f"-config={config}",
         ]
         env = {"HOME": str(files.root), "SKIP_SETCAP": "1", "VAULT_LOG_LEVEL": "warn"}
         with files.log.open("ab") as log:
             process = cluster.popen(argv, env=env, stdout=log, stderr=log)
-        vault = cls(cluster, files, token, process, *cluster.forward(_ADMIN_PORT))
+        vault = cls(cluster, files, token, process, *cluster.forward(port), port)
         try:
             vault._await_ready()
             vault.call("PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(files.audit)}})
@@ -117,12 +120,12 @@ class Vault:
     @property
     def url(self) -> str:
         """Of the TLS listener, inside."""
-        return f"https://{ADDRESS}:{TLS_PORT}"
+        return f"https://{ADDRESS}:{self.port + _STEP}"
 
     @property
     def mutual_url(self) -> str:
         """Of the listener that wants a client certificate, inside."""
-        return f"https://{ADDRESS}:{MUTUAL_PORT}"
+        return f"https://{ADDRESS}:{self.port + 2 * _STEP}"
 
     def seal(self) -> None:
         """Forget the keys: every request is answered 503 until :meth:`unseal`."""
@@ -179,13 +182,13 @@ def _make_keys(files: VaultFiles) -> None:
     ca.issue("vault-client", "certwright-client", sans=("certwright-client.devcluster.test",))
 
 
-def _listeners(files: VaultFiles) -> dict[str, Any]:
+def _listeners(files: VaultFiles, port: int) -> dict[str, Any]:
     tls = {"tls_cert_file": str(files.root / "vault.crt"), "tls_key_file": str(files.root / "vault.key")}
     mutual = {"tls_require_and_verify_client_cert": True, "tls_client_ca_file": str(files.ca)}
     return {
         "listener": [
-            {"tcp": {"address": f"{ADDRESS}:{TLS_PORT}", "tls_client_ca_file": str(files.ca), **tls}},
-            {"tcp": {"address": f"{ADDRESS}:{MUTUAL_PORT}", **tls, **mutual}},
+            {"tcp": {"address": f"{ADDRESS}:{port + _STEP}", "tls_client_ca_file": str(files.ca), **tls}},
+            {"tcp": {"address": f"{ADDRESS}:{port + 2 * _STEP}", **tls, **mutual}},
         ],
         "log_level": "warn",
     }

@@ -212,7 +212,7 @@ def test_cluster_issuers_read_their_secrets_in_the_cluster_resource_namespace(
 
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in (ROOT / "examples").glob("*/manifests.yaml")))
 def test_examples_become_ready(kubectl: Kubectl, example: str) -> None:
-    """Every folder of examples/ works as it is; those for CAs outside have no manifests.yaml (test_http01.py)."""
+    """Every folder of examples/ works as it is; those for CAs outside have no manifests.yaml (tried where those are)."""
     kubectl("apply", "-f", str(ROOT / "examples" / example / "manifests.yaml"))
     kubectl("wait", "--for=condition=Ready", "certificate", "--all", "--timeout=30s")
 

@@ -28,22 +28,31 @@ PAGES = {
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_a_page(kubectl: Kubectl, tmp_path: Path, page: str) -> None:
-    """In a shell that stops at the first failure, as the cluster's administrator, in an empty namespace."""
+    """Pages that need nothing but a cluster."""
+    told = run_page(page, kubectl, tmp_path)
+    for words in PAGES[page]:
+        assert words in told, told
+
+
+def run_page(page: str, kubectl: Kubectl, folder: Path, **variables: str) -> str:
+    """In a shell that stops at the first failure, as the cluster's administrator, in an empty namespace; what it printed."""
     text = (ROOT / "docs" / "howto" / page).read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert blocks
-    access = tmp_path / "kubeconfig"
+    access = folder / "kubeconfig"
+    (folder / "examples").symlink_to(ROOT / "examples")
     shutil.copy(kubectl.cluster.kubeconfig, access)
     environment = os.environ | {
         "KUBECONFIG": str(access),
-        "PATH": f"{kubectl.cluster.programs['kubectl'].parent}:{os.environ['PATH']}",
+        "PATH": f"{folder}:{kubectl.cluster.programs['kubectl'].parent}:{os.environ['PATH']}",
+        **variables,
     }
     script = "set -euo pipefail\n" + "\n".join(
         [f"kubectl config set-context --current --namespace={kubectl.namespace} >/dev/null", *blocks]
     )
     done = subprocess.run(
         ["bash", "-c", script],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -51,5 +60,4 @@ def test_commands_of_a_page(kubectl: Kubectl, tmp_path: Path, page: str) -> None
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in PAGES[page]:
-        assert words in done.stdout + done.stderr, done.stdout + done.stderr
+    return done.stdout + done.stderr
