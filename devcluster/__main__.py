@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from devcluster import acmeca, ingress, state
+from devcluster import acmeca, binaries, ingress, state, vault
 from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
 
@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "down": "stop it and remove its data",
         "status": "list clusters and their processes",
         "kubeconfig": "print the path of the administrator's kubeconfig",
+        "build": "build whatever programs are not in the cache yet",
         "exec": "run a command inside the cluster's network, with its kubeconfig in $KUBECONFIG",
     }
     for name, text in texts.items():
@@ -79,8 +80,16 @@ def _ingress(cluster: Cluster) -> str:
     return f"ingress class {ingress.CLASS} is served at {running.address}"
 
 
+def _vault(cluster: Cluster) -> str:
+    running = vault.Vault.start(cluster)
+    return (
+        f"Vault at {running.url} with the CA {running.files.ca}; from here: "
+        f"export VAULT_ADDR=http://{running.outer} VAULT_TOKEN={running.root_token}"
+    )
+
+
 #: What ``up --with`` starts; each says what people need to know of it.
-EXTRAS: dict[str, Callable[[Cluster], str]] = {"acme": _acme, "ingress": _ingress}
+EXTRAS: dict[str, Callable[[Cluster], str]] = {"acme": _acme, "ingress": _ingress, "vault": _vault}
 
 
 def _extras(text: str) -> tuple[str, ...]:
@@ -116,6 +125,11 @@ def _kubeconfig(options: argparse.Namespace) -> int:
     return 0
 
 
+def _build(_: argparse.Namespace) -> int:
+    binaries.ensure(binaries.COMPONENTS)
+    return 0
+
+
 def _exec(options: argparse.Namespace) -> int:
     cluster = Cluster.attach(options.name)
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
@@ -125,7 +139,7 @@ def _exec(options: argparse.Namespace) -> int:
     os.execvp(cluster.exec_prefix[0], [*cluster.exec_prefix, *argv])  # noqa: S606 (becoming the command is the point)
 
 
-COMMANDS = {"up": _up, "down": _down, "status": _status, "kubeconfig": _kubeconfig, "exec": _exec}
+COMMANDS = {"up": _up, "down": _down, "status": _status, "kubeconfig": _kubeconfig, "build": _build, "exec": _exec}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,36 +25,41 @@ from devcluster.netns import ADDRESS
 PORT = 8200
 #: From one listener's port to the next. More than one, because Vault takes the port after each for its cluster.
 _STEP = 10
-READY_SECONDS = 30.0
 #: A name in the server's certificate beside its address.
 SERVER_NAME = "vault.devcluster.test"
 
 
 @dataclass(frozen=True)
 class VaultFiles:
-    """Its keys, configuration and log."""
+    """Its keys, configuration and logs."""
 
     root: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Of everything but what it prints."""
+        return self.root / f"{self.name}-files"
 
     @property
     def ca(self) -> Path:
         """Root of both listeners' certificates and of client certificates."""
-        return self.root / "vault-ca.crt"
+        return self.folder / "vault-ca.crt"
 
     @property
     def client(self) -> tuple[Path, Path]:
         """A client's certificate and key, as clients of the mutual listener need them."""
-        return self.root / "vault-client.crt", self.root / "vault-client.key"
+        return self.folder / "vault-client.crt", self.folder / "vault-client.key"
 
     @property
     def log(self) -> Path:
         """What the server has printed."""
-        return self.root / "vault.log"
+        return self.root / f"{self.name}.log"
 
     @property
     def audit(self) -> Path:
         """Vault's audit device: JSON lines, one for each request and one for each response; secrets are hashed in it."""
-        return self.root / "vault-audit.log"
+        return self.folder / "vault-audit.log"
 
 
 @dataclass
@@ -65,7 +69,6 @@ class Vault:
     cluster: Cluster
     files: VaultFiles
     root_token: str = field(repr=False)
-    process: subprocess.Popen[bytes]
     #: host:port on this machine that leads to the development listener, and what forwards.
     outer: str
     forwarder: subprocess.Popen[bytes]
@@ -78,10 +81,10 @@ class Vault:
         It takes ``port`` and the 29 after it.
         """
         program = binaries.ensure(["vault"])["vault"]
-        files = VaultFiles(cluster.files.root / f"vault-{port}")
-        files.root.mkdir(mode=0o700, exist_ok=True)
+        files = VaultFiles(cluster.files.root, _name(port))
+        files.folder.mkdir(mode=0o700, exist_ok=True)
         _make_keys(files)
-        config = files.root / "vault.json"
+        config = files.folder / "vault.json"
         config.write_text(json.dumps(_listeners(files, port)))
         token = f"devcluster-{secrets.token_urlsafe(16)}"
         argv = [
@@ -93,16 +96,10 @@ class Vault:
             f"-dev-listen-address=127.0.0.1:{port}",
             f"-config={config}",
         ]
-        env = {"HOME": str(files.root), "SKIP_SETCAP": "1", "VAULT_LOG_LEVEL": "warn"}
-        with files.log.open("ab") as log:
-            process = cluster.popen(argv, env=env, stdout=log, stderr=log)
-        vault = cls(cluster, files, token, process, *cluster.forward(port), port)
-        try:
-            vault._await_ready()
-            vault.call("PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(files.audit)}})
-        except BaseException:
-            vault.stop()
-            raise
+        cluster.run(_name(port), argv, env={"HOME": str(files.folder), "SKIP_SETCAP": "1", "VAULT_LOG_LEVEL": "warn"})
+        cluster.await_answer(_name(port), f"http://127.0.0.1:{port}/v1/sys/health")
+        vault = cls(cluster, files, token, *cluster.forward(port), port)
+        vault.call("PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(files.audit)}})
         return vault
 
     def __enter__(self) -> Self:
@@ -112,10 +109,15 @@ class Vault:
         self.stop()
 
     def stop(self) -> None:
-        """Kill it; what it knew is gone."""
-        for process in (self.process, self.forwarder):
-            process.kill()
-            process.wait()
+        """End it; what it knew is gone."""
+        self.cluster.end(_name(self.port))
+        self.forwarder.kill()
+        self.forwarder.wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        return self.cluster.pid(_name(self.port))
 
     @property
     def url(self) -> str:
@@ -142,13 +144,6 @@ class Vault:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, good: tuple[int, ...] = (200, 204)
     ) -> dict[str, Any]:
         """One request as root, ``path`` below /v1/; the decoded answer. Raises DevclusterError for another status."""
-        status, text = self._ask(method, path, body)
-        if status not in good:
-            raise DevclusterError(f"Vault answered {method} {path}: {status} {text[:500]}")
-        decoded: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
-        return decoded
-
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
         connection = http.client.HTTPConnection(self.outer, timeout=30)
         try:
             connection.request(
@@ -158,32 +153,29 @@ class Vault:
                 {"X-Vault-Token": self.root_token},
             )
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            status, text = answer.status, answer.read().decode()
+        except OSError as error:
+            raise DevclusterError(f"Vault did not answer {method} {path}: {error}") from error
         finally:
             connection.close()
+        if status not in good:
+            raise DevclusterError(f"Vault answered {method} {path}: {status} {text[:500]}")
+        decoded: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
+        return decoded
 
-    def _await_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                tail = "\n".join(self.files.log.read_text(errors="replace").splitlines()[-15:])
-                raise DevclusterError(f"Vault did not start; its last lines:\n{tail}")
-            try:
-                if self._ask("GET", "sys/health", None)[0] == 200:
-                    return
-            except (OSError, DevclusterError, http.client.HTTPException):
-                pass
-            time.sleep(0.1)
+
+def _name(port: int) -> str:
+    return "vault" if port == PORT else f"vault-{port}"
 
 
 def _make_keys(files: VaultFiles) -> None:
-    ca = Authority(files.root, "vault-ca")
+    ca = Authority(files.folder, "vault-ca")
     ca.issue("vault", "vault", sans=(ADDRESS, "127.0.0.1", SERVER_NAME))
     ca.issue("vault-client", "certwright-client", sans=("certwright-client.devcluster.test",))
 
 
 def _listeners(files: VaultFiles, port: int) -> dict[str, Any]:
-    tls = {"tls_cert_file": str(files.root / "vault.crt"), "tls_key_file": str(files.root / "vault.key")}
+    tls = {"tls_cert_file": str(files.folder / "vault.crt"), "tls_key_file": str(files.folder / "vault.key")}
     mutual = {"tls_require_and_verify_client_cert": True, "tls_client_ca_file": str(files.ca)}
     return {
         "listener": [

@@ -10,11 +10,11 @@ from devcluster.errors import DevclusterError
 
 
 def test_extras_are_named_in_a_list(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parser().parse_args(["up", "--with", "acme,ingress"]).extras == ("acme", "ingress")
+    assert parser().parse_args(["up", "--with", "acme,ingress,vault"]).extras == ("acme", "ingress", "vault")
     assert parser().parse_args(["up"]).extras == ()
     with pytest.raises(SystemExit):
         parser().parse_args(["up", "--with", "acme,moon"])
-    assert "moon unknown; there are acme, ingress" in capsys.readouterr().err
+    assert "moon unknown; there are acme, ingress, vault" in capsys.readouterr().err
 
 
 def test_a_missing_envoy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

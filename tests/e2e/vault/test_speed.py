@@ -54,7 +54,7 @@ async def test_a_hundred_certificates(
     kubectl.wait_ready("vault", kind="issuer")
     position, asked = cluster.audit_log.stat().st_size, len(vault.audited())
     parts = ("etcd", "kube-apiserver", "kube-controller-manager")
-    ours = {operator.process.pid, vault.vault.process.pid, *map(cluster.pid, parts)}
+    ours = {operator.process.pid, vault.vault.pid, *map(cluster.pid, parts)}
     before = procfs.cpu_seconds(ours), procfs.machine_cpu_seconds()
     took = await _issue(cluster, namespace)
     used, busy = procfs.cpu_seconds(ours) - before[0], procfs.machine_cpu_seconds() - before[1]
