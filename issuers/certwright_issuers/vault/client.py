@@ -77,12 +77,20 @@ class Answer:
 class Client:
     """Requests to one server."""
 
-    def __init__(self, server: Server, calls: Calls, connections: int) -> None:
-        """Raises ConfigInvalid for a CA bundle or client certificate that is none."""
+    def __init__(self, server: Server, calls: Calls, adapter: RawAdapter) -> None:
         self.server = server
         self._calls = calls
+        self._adapter = adapter
+
+    @classmethod
+    def open(cls, server: Server, calls: Calls, connections: int) -> Client:
+        """Raises ConfigInvalid for a CA bundle or client certificate that is none."""
         session = open_session(server.url, server.egress, server.security, connections)
-        self._adapter = RawAdapter(base_uri=server.url, session=session, allow_redirects=False)
+        return cls(server, calls, RawAdapter(base_uri=server.url, session=session, allow_redirects=False))
+
+    def beside(self, calls: Calls) -> Client:
+        """The same connections, for requests that must not wait behind others."""
+        return Client(self.server, calls, self._adapter)
 
     async def request(
         self,

@@ -49,6 +49,8 @@ class Vault:
 
     def __init__(self, client: Client, login: Login, path: str) -> None:
         self._client = client
+        #: Checks have places of their own, or signatures that hang would hide for long that Vault does.
+        self._checks = client.beside(Calls(2))
         self._login = login
         self._path = path
         self._engine = health.SigningPath.of(path)
@@ -56,10 +58,10 @@ class Vault:
     async def check(self, now: datetime) -> Health:
         """Never raises an IssuerError: each has a time to look again."""
         try:
-            await health.check_server(self._client)
-            token = await health.check_token(self._client, self._login)
-            engine = await health.check_role(self._client, self._engine, token)
-            await health.check_authority(self._client, engine, now)
+            await health.check_server(self._checks)
+            token = await health.check_token(self._checks, self._login)
+            engine = await health.check_role(self._checks, self._engine, token)
+            await health.check_authority(self._checks, engine, now)
         except Unavailable as error:
             return Health(ready=False, reason=VAULT_ERROR, message=error.message, recheck_after=RECHECK_UNAVAILABLE)
         except IssuerError as error:
@@ -105,10 +107,10 @@ def build(config: Section, secrets: Secrets, environment: Environment = PLAIN, /
     server = read_server(config, secrets, environment)
     path = api_path(required(config, "path", "spec.vault"), "spec.vault.path")
     method = read_method(config, Given(secrets, environment, server, calls))
-    client = Client(server, calls, AT_ONCE)
+    client = Client.open(server, calls, AT_ONCE)
     login_client = client
     if isinstance(method, LoginRequest) and method.security is not None:
-        login_client = Client(replace(server, security=method.security), calls, 1)
+        login_client = Client.open(replace(server, security=method.security), calls, 1)
     return Vault(client, Login(method, login_client), path)
 
 

@@ -106,75 +106,59 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")
 
 
-class _Handle:
-    """A second descriptor of the connection's socket: closing or wrapping the first leaves it valid."""
+class _Guarded(HTTPConnection):
+    """Dials by the policy, and tells the call which connection it uses.
+
+    ``handle`` is a second descriptor of the socket: closing or wrapping the first leaves it valid.
+    """
 
     policy: EgressPolicy
     handle: socket.socket | None = None
 
-    def dial(self, host: str, port: int) -> socket.socket:
-        connection = egress.dial(self.policy, host, port, CONNECT_SECONDS)
-        self.let_go()
+    def _new_conn(self) -> socket.socket:
+        connection = egress.dial(self.policy, self._dns_host, self.port, CONNECT_SECONDS)
+        self._let_go()
         self.handle = connection.dup()
         connection_in_use(self.handle)
         return connection
 
-    def in_use(self) -> None:
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Also on a connection that an earlier call has opened."""
         if self.handle is not None:
             connection_in_use(self.handle)
+        super().request(*args, **kwargs)
 
-    def let_go(self) -> None:
+    def close(self) -> None:
+        """Both descriptors."""
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
         if self.handle is not None:
             self.handle.close()
             self.handle = None
 
 
-class _Plain(_Handle, HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return self.dial(self._dns_host, self.port)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self.in_use()
-        super().request(*args, **kwargs)
-
-    def close(self) -> None:
-        self.let_go()
-        super().close()
+class _GuardedTLS(_Guarded, HTTPSConnection):
+    """The same below TLS."""
 
 
-class _TLS(_Handle, HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return self.dial(self._dns_host, self.port)
+def _pools(given: EgressPolicy) -> dict[str, type[HTTPConnectionPool]]:
+    """Connection pools by scheme. urllib3 makes connections of a class, so the policy is part of that."""
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self.in_use()
-        super().request(*args, **kwargs)
+    class Plain(_Guarded):
+        policy = given
 
-    def close(self) -> None:
-        self.let_go()
-        super().close()
+    class TLS(_GuardedTLS):
+        policy = given
 
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain  # pyright: ignore[reportAssignmentType] (urllib3's protocol and its own class differ)
 
-def _plain_pool(policy: EgressPolicy) -> type[HTTPConnectionPool]:
-    class Connection(_Plain):
-        pass
+    class TLSPool(HTTPSConnectionPool):
+        ConnectionCls = TLS  # pyright: ignore[reportAssignmentType]
 
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Connection  # pyright: ignore[reportAssignmentType] (its protocol and its own class differ)
-
-    Connection.policy = policy
-    return Pool
-
-
-def _tls_pool(policy: EgressPolicy) -> type[HTTPSConnectionPool]:
-    class Connection(_TLS):
-        pass
-
-    class Pool(HTTPSConnectionPool):
-        ConnectionCls = Connection  # pyright: ignore[reportAssignmentType] (its protocol and its own class differ)
-
-    Connection.policy = policy
-    return Pool
+    return {"http": PlainPool, "https": TLSPool}
 
 
 class _Adapter(HTTPAdapter):
@@ -189,10 +173,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:  # noqa: FBT001, FBT002 (requests' signature)
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _plain_pool(self._policy),
-            "https": _tls_pool(self._policy),
-        }
+        self.poolmanager.pool_classes_by_scheme = _pools(self._policy)
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None

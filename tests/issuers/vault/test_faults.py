@@ -201,6 +201,30 @@ async def test_a_vault_that_hangs_is_cut_off(fake: FakeVault, monkeypatch: pytes
                 assert not thread.is_alive()
 
 
+async def test_signatures_that_hang_do_not_hold_up_the_check(fake: FakeVault) -> None:
+    """All places are taken, and the issuer's condition is still true."""
+
+    full = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        if fake.count("sign/web") == issuer.AT_ONCE:
+            full.set()
+        await fake.released.wait()
+        return refusal(500)
+
+    fake.instead["pki/sign/web"] = hang
+    vault = issuer_for(fake.url)
+    waiting = [asyncio.ensure_future(vault.sign(request())) for _ in range(2 * issuer.AT_ONCE)]
+    async with asyncio.timeout(2):
+        await full.wait()
+        assert (await vault.check(NOW)).ready
+        fake.instead["sys/health"] = always(503)
+        assert not (await vault.check(NOW)).ready
+    fake.released.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {Unavailable}
+
+
 async def test_at_most_eight_requests_at_a_time(fake: FakeVault) -> None:
     """The bound holds for one issuer, and the rest wait their turn."""
     at_once = highest = 0
