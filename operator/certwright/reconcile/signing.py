@@ -20,7 +20,7 @@ from certwright.errors import Forbidden
 from certwright.issuerpool import Loaded
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.acme.requests import order_outcome, wake_orders
-from certwright.reconcile.asking import ask, is_asked, would_ask
+from certwright.reconcile.asking import Question, ask, is_asked, would_ask
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.statuspatch import status_patch
@@ -136,14 +136,15 @@ async def sign(context: Context, request: CertificateRequest, waiter: Key, key: 
     loaded = context.issuers.find(ref, namespace)
     if not context.issuers.exists(ref, namespace):
         return _issuer_not_found(ref)
-    if loaded is None or not (loaded.health.ready or is_asked(context, ref, request.metadata)):
+    question = Question(ref, namespace, request.metadata.uid, waiter)
+    if loaded is None or not (loaded.health.ready or is_asked(context, question)):
         return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
     try:
         parsed = parse_csr(request.spec.request)
     except InvalidCSR as error:
         return Outcome("Failed", "RequestParsingError", f"Failed to decode CSR in spec.request: {error}", invalid=True)
     try:
-        return await _signed(context, loaded, request, parsed, waiter, key)
+        return await _signed(context, loaded, request, parsed, question, key)
     except InvalidCertificate as error:
         return Outcome("Failed", "DecodeError", f"Failed to decode returned certificate: {error}")
     except RequestRejected as error:
@@ -157,23 +158,20 @@ async def _signed(
     loaded: Loaded,
     request: CertificateRequest,
     parsed: ParsedCSR,
-    waiter: Key,
+    question: Question,
     key: PrivateKey | None,
 ) -> Outcome:
     """The issuer's answer. Raises IssuerError, InvalidCertificate, KubeError, Retry, Waiting."""
     if loaded.type is not None and loaded.type.needs_private_key and key is None:
         key = await _annotated_key(context, request)
     signing = signing_request(context, request, parsed, key)
-    acme = context.issuers.acme_spec(request.spec.issuer_ref, request.metadata.namespace)
+    acme = context.issuers.acme_spec(question.ref, question.namespace)
     if acme is not None:
         return await order_outcome(context, request, parsed.facts, acme)
     if loaded.issuer is None or loaded.type is None:
         return Outcome("Pending", "IssuerNotReady", NOT_READY_MESSAGE)
-    result = await (
-        loaded.issuer.sign(signing)
-        if loaded.type.in_process
-        else ask(context, loaded.issuer, request.spec.issuer_ref, request.metadata, waiter, signing)
-    )
+    in_process = loaded.type.in_process
+    result = await (loaded.issuer.sign(signing) if in_process else ask(context, loaded.issuer, question, signing))
     if isinstance(result, Pending):
         return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
     parse_certificate_facts(result.chain_pem)

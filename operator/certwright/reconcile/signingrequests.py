@@ -1,4 +1,4 @@
-"""CertificateSigningRequests of certificates.k8s.io: signed by CA and self-signed issuers once somebody has approved them.
+"""CertificateSigningRequests of certificates.k8s.io: signed by our issuers once somebody has approved them.
 
 certwright never approves them: that is for whoever has the verb ``approve`` on signers of certificates.k8s.io. A request
 for a namespaced issuer also needs its maker to have the verb ``reference`` on that issuer's signer (API contract 2.8).
@@ -21,6 +21,7 @@ from certwright.api.groups import (
 from certwright.api.signingrequest import API_VERSION, CertificateSigningRequest, SigningRequestCondition
 from certwright.issuerpool import Loaded
 from certwright.kube import SIGNING_REQUESTS
+from certwright.reconcile.asking import Question, ask
 from certwright.reconcile.context import Context, Retry
 from certwright.reporter import Subject
 from certwright.secretfacts import TLS_KEY
@@ -42,7 +43,7 @@ from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
 from certwright_issuers.usages import DEFAULT_USAGES
 
 #: Types of issuers that sign them.
-SERVED: Final = frozenset({"ca", "selfSigned"})
+SERVED: Final = frozenset({"ca", "selfSigned", "vault"})
 #: Kubernetes itself allows no shorter expirationSeconds.
 SHORTEST = timedelta(seconds=600)
 #: Seconds after which something that is waited for is looked at again by itself.
@@ -71,7 +72,9 @@ async def reconcile_signing_request(context: Context, key: Key) -> float | None:
         ref, namespace = named
         await _require_reference(context, request, ref, namespace)
         context.issuers.wait_for(ref, namespace, key)
-        await _issue(context, request, await _sign(context, request, _ready_issuer(context, ref, namespace), namespace))
+        loaded = _ready_issuer(context, ref, namespace)
+        question = Question(ref, namespace, request.metadata.uid, key)
+        await _issue(context, request, await _sign(context, request, loaded, question))
     except _Waits as waits:
         context.reporter.warning(_about(request), waits.reason, str(waits))
     except RequestRejected as error:
@@ -91,7 +94,7 @@ def _ready_issuer(context: Context, ref: IssuerRef, namespace: str) -> Loaded:
     if loaded is None or loaded.issuer is None or loaded.type is None or not loaded.health.ready:
         raise _Waits("IssuerNotReady", "Referenced issuer does not have a Ready status condition")
     if loaded.type.key not in SERVED:
-        served = " and ".join(sorted(SERVED))
+        served = ", ".join(sorted(SERVED))
         message = f"Issuers of type {loaded.type.key} sign no CertificateSigningRequests; those of type {served} do"
         raise RequestRejected("IssuerTypeNotSupported", message)
     return loaded
@@ -121,13 +124,14 @@ async def _may_reference(context: Context, request: CertificateSigningRequest, n
     return False
 
 
-async def _sign(context: Context, request: CertificateSigningRequest, loaded: Loaded, namespace: str) -> Issued:
-    """Raises IssuerError, and KubeError."""
+async def _sign(context: Context, request: CertificateSigningRequest, loaded: Loaded, question: Question) -> Issued:
+    """Raises IssuerError, KubeError, and Waiting."""
     if loaded.issuer is None or loaded.type is None:
         raise AssertionError("only an issuer that is ready is asked")
     needs_key = loaded.type.needs_private_key
-    signing = _signing(context, request, await _key(context, request, namespace) if needs_key else None)
-    result = await loaded.issuer.sign(signing)
+    signing = _signing(context, request, await _key(context, request, question.namespace) if needs_key else None)
+    in_process = loaded.type.in_process
+    result = await (loaded.issuer.sign(signing) if in_process else ask(context, loaded.issuer, question, signing))
     if isinstance(result, Pending):
         raise Unavailable(result.reason, result.message)
     try:
