@@ -96,7 +96,7 @@ class HTTP01Solver:
     async def _present(self, challenge: Challenge, *, doubtful: bool) -> None:
         ingress = ingress_of(challenge)
         await self._frontend.ensure(challenge.metadata.namespace, ingress.service_type or "NodePort", doubtful=doubtful)
-        await self._ingresses.ensure(challenge, ingress)
+        await self._ingresses.ensure(challenge, ingress, again=doubtful)
 
     # Check
 

@@ -45,12 +45,17 @@ class Ingresses:
         self._kube = kube
         self._extra_labels = extra_labels
 
-    async def ensure(self, challenge: Challenge, ingress: HTTP01Ingress) -> None:
-        """Have the challenge's path routed as ``ingress`` says. Raises SolverRefused, KubeError."""
+    async def ensure(self, challenge: Challenge, ingress: HTTP01Ingress, *, again: bool) -> None:
+        """Have the challenge's path routed as ``ingress`` says. Raises SolverRefused, KubeError.
+
+        ``again``: it was so once, so it is looked for before anything is written.
+        """
         if ingress.name:
             await self._edit(challenge, ingress)
+        elif again:
+            await self._repair(challenge, solver_ingress(challenge, ingress, self._extra_labels))
         else:
-            await self._create(challenge, ingress)
+            await self._create(challenge, solver_ingress(challenge, ingress, self._extra_labels))
 
     async def remove(self, challenge: Challenge, ingress: HTTP01Ingress) -> None:
         """Undo :meth:`ensure`; an edited Ingress is as it was. Raises KubeError."""
@@ -87,20 +92,25 @@ class Ingresses:
         for meta in left:
             await self._change(meta.namespace, meta.name, lambda rules: without_paths(rules, is_stale))
 
-    async def _create(self, challenge: Challenge, ingress: HTTP01Ingress) -> None:
-        body = solver_ingress(challenge, ingress, self._extra_labels)
-        namespace, name = challenge.metadata.namespace, ingress_name(challenge)
+    async def _create(self, challenge: Challenge, body: dict[str, Any]) -> None:
         try:
-            await self._kube.create(INGRESSES.path(namespace), body, _Ingress)
+            await self._kube.create(INGRESSES.path(challenge.metadata.namespace), body, _Ingress)
         except AlreadyExists:
-            found = await self._kube.get(INGRESSES.path(namespace, name), _Ingress)
-            if not _is_owned(found, challenge):
-                raise SolverRefused(
-                    "IngressExists", f"the Ingress {name} exists and is not certwright's; rename it"
-                ) from None
-            if found.spec.rules != body["spec"]["rules"]:
-                change = {"metadata": {"resourceVersion": found.metadata.resource_version}, "spec": body["spec"]}
-                await self._kube.merge_patch(INGRESSES.path(namespace, name), change, _Ingress)
+            await self._repair(challenge, body)
+
+    async def _repair(self, challenge: Challenge, body: dict[str, Any]) -> None:
+        path = INGRESSES.path(challenge.metadata.namespace, ingress_name(challenge))
+        try:
+            found = await self._kube.get(path, _Ingress)
+        except NotFound:
+            await self._kube.create(INGRESSES.path(challenge.metadata.namespace), body, _Ingress)
+            return
+        if not _is_owned(found, challenge):
+            name = ingress_name(challenge)
+            raise SolverRefused("IngressExists", f"the Ingress {name} exists and is not certwright's; rename it")
+        if found.spec.rules != body["spec"]["rules"]:
+            version = {"resourceVersion": found.metadata.resource_version}
+            await self._kube.merge_patch(path, {"metadata": version, "spec": body["spec"]}, _Ingress)
 
     async def _edit(self, challenge: Challenge, ingress: HTTP01Ingress) -> None:
         path, host = ingress_path(challenge, service_name(ingress)), challenge_host(challenge)
