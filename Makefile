@@ -44,7 +44,7 @@ test: check programs ## Everything, the tests against real components included
 	$(BIN)/pytest -m "e2e or slow"
 
 .PHONY: bench
-bench: install ## A workload: make bench W=w1 N=1000 (w1 burst, w2 restart, w6 one issuance, w7 Ingresses)
+bench: install ## A workload: make bench W=w1 N=1000 (w1 burst, w2 restart, w4 ACME, w6 one issuance, w7 Ingresses)
 	$(BIN)/python -m bench $(W) $(if $(N),--count $(N))
 
 .PHONY: generate

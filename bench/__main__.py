@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from bench.acme import OPERATOR_FLAGS
 from bench.figures import Figures
 from bench.report import middle, ratio_table, ratios, table
 from bench.run import Failed, measure
 from bench.subject import DEFAULT_COMMAND
-from bench.workloads import WORKLOADS, Load
+from bench.workloads import ACME, WORKLOADS, Load
 from devcluster.errors import DevclusterError
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,14 +29,15 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("workload", choices=sorted(WORKLOADS))
     root.add_argument("--count", type=_positive, help="Certificates; default: the workload's usual count")
-    root.add_argument("--namespaces", type=_positive, help="namespaces they are dealt out to; default: 50 (w6, w7: 5)")
+    root.add_argument(
+        "--namespaces", type=_positive, help="namespaces they are dealt out to; default: 50 (w4, w4a, w6, w7: 5)"
+    )
     root.add_argument("--creators", type=_positive, default=16, help="clients that create them at once (default: 16)")
     root.add_argument(
         "--algorithm", choices=("ECDSA", "RSA"), default="ECDSA", help="P-256 or RSA-2048 (default: ECDSA)"
     )
     root.add_argument(
         "--operator",
-        default=DEFAULT_COMMAND,
         metavar="COMMAND",
         help="the operator's command line, run without a shell; {kubeconfig} is replaced by a kubeconfig of the service "
         "account cert-manager/certwright, which is in $KUBECONFIG, too (default: certwright of this environment)",
@@ -70,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         creators=options.creators,
         algorithm=options.algorithm,
     )
+    if options.operator is None:
+        options.operator = " ".join([DEFAULT_COMMAND, *(OPERATOR_FLAGS if name in ACME else ())])
     commands: list[str] = [options.operator]
     if options.against:
         commands = [*[options.operator, options.against] * options.rounds, options.operator]

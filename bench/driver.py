@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,10 +32,10 @@ async def create_namespaces(api: Api, names: Iterable[str]) -> None:
             return
 
 
-async def create_issuer(api: Api, authority: objects.Authority) -> None:
-    """The CA's Secret and its ClusterIssuer."""
+async def create_issuer(api: Api, authority: objects.Authority, acme: Mapping[str, object] | None) -> None:
+    """The CA's Secret and the ClusterIssuer: that CA, or what ``acme`` says."""
     await api.send("POST", objects.core(objects.CLUSTER_RESOURCE_NAMESPACE, "secrets"), authority.secret())
-    await api.send("POST", objects.CLUSTER_ISSUER.rpartition("/")[0], objects.cluster_issuer())
+    await api.send("POST", objects.CLUSTER_ISSUER.rpartition("/")[0], objects.cluster_issuer(acme))
 
 
 async def wait_issuer(api: Api, subject: Subject) -> None:

@@ -73,6 +73,16 @@ def latency_figures(prefix: str, ascending: Sequence[float]) -> Figures:
     return {f"{prefix}_{name}_s": round(percentile(ascending, share), 4) for name, share in shares.items()}
 
 
+def acme_figures(posts: int, alone: Issuances, beside: Issuances | None) -> Figures:
+    """What the CA had to do for ``alone``, and how the burst ``beside`` hanging challenges went in comparison."""
+    figures: Figures = {"acme_requests_per_issuance": round(posts / len(alone.latencies), 2)}
+    if beside is not None:
+        rates = [len(run.latencies) / run.seconds for run in (alone, beside)]
+        figures["rate_beside_hanging"] = round(rates[1], 2)
+        figures["share_of_rate_beside_hanging"] = round(rates[1] / rates[0], 3)
+    return figures
+
+
 def restart_figures(
     steady_s: float, serials: int, ready_s: float, cpu_s: float, rss_mib: float, usage: Usage
 ) -> Figures:

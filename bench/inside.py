@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from bench.acme import Acme
 from bench.api import Refused
 from bench.figures import Figures
 from bench.subject import Ended
@@ -27,11 +28,12 @@ class Task(msgspec.Struct, frozen=True):
     command: str
     load: Load
     surroundings: Surroundings
+    acme: Acme | None = None
 
 
 async def measure(task: Task) -> Figures:
     """Run the workload once."""
-    async with Bench(task.surroundings, task.command, task.load) as bench:
+    async with Bench(task.surroundings, task.command, task.load, task.acme) as bench:
         return await WORKLOADS[task.workload].run(bench)
 
 

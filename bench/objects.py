@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,11 @@ def core(namespace: str, plural: str) -> str:
     return f"/api/v1/namespaces/{namespace}/{plural}"
 
 
+def dns_name(namespace: str, name: str) -> str:
+    """The name in a Certificate."""
+    return f"{name}.{namespace}.example.test"
+
+
 def certificate(namespace: str, name: str, algorithm: str) -> dict[str, Any]:
     """A Certificate as people write them: one DNS name, a key of the usual size."""
     size = {"ECDSA": 256, "RSA": 2048}[algorithm]
@@ -40,7 +46,7 @@ def certificate(namespace: str, name: str, algorithm: str) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "secretName": f"{name}-tls",
-            "dnsNames": [f"{name}.{namespace}.example.test"],
+            "dnsNames": [dns_name(namespace, name)],
             "privateKey": {"algorithm": algorithm, "size": size},
             "issuerRef": {"name": ISSUER, "kind": "ClusterIssuer", "group": "cert-manager.io"},
         },
@@ -109,13 +115,13 @@ class Authority:
         }
 
 
-def cluster_issuer() -> dict[str, Any]:
-    """The ClusterIssuer that all Certificates name."""
+def cluster_issuer(acme: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The ClusterIssuer that all Certificates name: a CA, or an account at an ACME CA."""
     return {
         "apiVersion": API_VERSION,
         "kind": "ClusterIssuer",
         "metadata": {"name": ISSUER},
-        "spec": {"ca": {"secretName": ISSUER}},
+        "spec": {"acme": acme} if acme else {"ca": {"secretName": ISSUER}},
     }
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from bench.acme import Acme, surround
 from bench.figures import Figures
 from bench.inside import Task
 from bench.usage import Surroundings
-from bench.workloads import Load
+from bench.workloads import ACME, Load, stuck_places
 from devcluster.cluster import Cluster
 from devcluster.demo import install, say
 
@@ -38,7 +40,8 @@ def measure(workload: str, command: str, load: Load, manifests: Sequence[Path], 
             cluster.kubectl("apply", "--server-side", "-f", str(manifest))
         say(f"Measuring: {command}")
         try:
-            figures = _measure_inside(cluster, workload, command, load)
+            with _surrounded(cluster, workload, load) as acme:
+                figures = _measure_inside(cluster, workload, command, load, acme)
         finally:
             log.parent.mkdir(parents=True, exist_ok=True)
             if cluster.files.log("operator").exists():
@@ -55,7 +58,17 @@ def measure(workload: str, command: str, load: Load, manifests: Sequence[Path], 
     }
 
 
-def _measure_inside(cluster: Cluster, workload: str, command: str, load: Load) -> Figures:
+@contextlib.contextmanager
+def _surrounded(cluster: Cluster, workload: str, load: Load) -> Generator[Acme | None]:
+    """What the workload needs besides a control plane."""
+    if workload not in ACME:
+        yield None
+        return
+    with surround(cluster, stuck_places(load), proves=workload == "w4") as acme:
+        yield acme
+
+
+def _measure_inside(cluster: Cluster, workload: str, command: str, load: Load, acme: Acme | None) -> Figures:
     access = cluster.service_account_kubeconfig(*SERVICE_ACCOUNT)
     surroundings = Surroundings(
         admin_kubeconfig=str(cluster.inner_kubeconfig),
@@ -67,7 +80,7 @@ def _measure_inside(cluster: Cluster, workload: str, command: str, load: Load) -
     )
     with tempfile.TemporaryDirectory() as folder:
         task, result = Path(folder, "task.json"), Path(folder, "result.json")
-        task.write_bytes(msgspec.json.encode(Task(workload, command, load, surroundings)))
+        task.write_bytes(msgspec.json.encode(Task(workload, command, load, surroundings, acme)))
         process = cluster.popen([sys.executable, "-m", "bench.inside", str(task), str(result)], stderr=subprocess.PIPE)
         _, errors = process.communicate()
         if process.returncode:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Self
 
 from bench import ceiling
+from bench.acme import Acme
 from bench.api import Api
 from bench.audit import Tail
 from bench.ceiling import Place
 from bench.driver import create_certificate, create_ingress, create_issuer, create_namespaces, each, wait_issuer
-from bench.figures import Figures, Issuances, issuing_figures, latency_figures, restart_figures
+from bench.figures import Figures, Issuances, acme_figures, issuing_figures, latency_figures, restart_figures
 from bench.objects import Authority
 from bench.subject import Subject
 from bench.usage import Meter, Surroundings
@@ -37,6 +38,8 @@ STEADY_LIMIT = 180.0
 PAUSE_SECONDS = 0.4
 #: The burst of W7, and the Ingresses created one after the other meanwhile.
 BURST_COUNT, BURST_INGRESSES = 1000, 25
+#: By then every challenge of W4 that will hang is hanging.
+STUCK_SECONDS = 5.0
 #: A ceiling needs no more Certificates than these to be known.
 CEILING_COUNT = 1000
 
@@ -62,6 +65,8 @@ class Bench:
     surroundings: Surroundings
     command: str
     load: Load
+    #: The CA of the ClusterIssuer, where it is not a key in a Secret.
+    acme: Acme | None = None
     authority: Authority = field(default_factory=Authority.make)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -69,7 +74,7 @@ class Bench:
         self.api = await self._stack.enter_async_context(Api(Path(self.surroundings.admin_kubeconfig)))
         #: Writes in the operator's place and under its rights.
         self.writer = await self._stack.enter_async_context(Api(Path(self.surroundings.operator_kubeconfig)))
-        await create_issuer(self.api, self.authority)
+        await create_issuer(self.api, self.authority, self.acme.issuer_spec() if self.acme else None)
         self.subject = self.start()
         return self
 
@@ -246,6 +251,33 @@ async def ingresses(bench: Bench) -> Figures:
     return {**issuing_figures(seen, rate, peak), **latency_figures("during_burst", busy.latencies), **extra}
 
 
+def stuck_places(load: Load) -> list[Place]:
+    """One in twenty Certificates of W4 can't be proved, because its name's server never answers."""
+    return load.places("w4s", max(1, load.count // 20))
+
+
+async def acme(bench: Bench) -> Figures:
+    """W4: a burst of Certificates from an ACME CA; where it looks at proofs, a second one with some that hang."""
+    load, ca = bench.load, bench.acme
+    if ca is None:
+        raise ValueError("W4 without a CA")
+    stuck = stuck_places(load) if ca.proves else []
+    ours, bare = load.places("w4", load.count), load.places("ceiling", load.count)
+    others = load.places("w4d", load.count - len(stuck))
+    await bench.prepare(ours, stuck, others, bare)
+    before = ca.posts()
+    seen = await bench.burst(ours)
+    posts, beside = ca.posts() - before, None
+    if stuck:
+        await each(stuck, load.creators, lambda place: create_certificate(bench.api, *place, load.algorithm))
+        await asyncio.sleep(STUCK_SECONDS)
+        beside = await bench.burst(others)
+    peak = bench.subject.peak_rss_mib()
+    bench.subject.stop()
+    rate, extra = await bench.ceiling(bare)
+    return {**issuing_figures(seen, rate, peak), **acme_figures(posts, seen, beside), **extra}
+
+
 def _ceiling_figures(meter: Meter, n: int) -> Figures:
     """What the bare client was seen to write, and in which company."""
     usage = meter.read()
@@ -272,6 +304,10 @@ class Workload:
 WORKLOADS = {
     "w1": Workload("burst of Certificates", burst, 1000, 50),
     "w2": Workload("restart with Ready Certificates", restart, 5000, 50),
+    "w4": Workload("burst of Certificates by ACME, HTTP-01 through an ingress controller", acme, 100, 5),
+    "w4a": Workload("burst of Certificates by ACME, from a CA that believes every proof", acme, 100, 5),
     "w6": Workload("one Certificate at a time on an idle cluster", one_by_one, 50, 5),
     "w7": Workload("one annotated Ingress at a time, idle and during a burst", ingresses, 100, 5),
 }
+#: Workloads with an ACME CA.
+ACME = frozenset({"w4", "w4a"})

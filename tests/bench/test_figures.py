@@ -1,12 +1,13 @@
 """Figures from what was seen, bars, and ratios between runs."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bench.audit import Counts
-from bench.figures import Issuances, issuing_figures, percentile, restart_figures
+from bench.figures import Issuances, acme_figures, issuing_figures, percentile, restart_figures
 from bench.report import BARS, middle, ratios, table
 from bench.usage import Usage
 from bench.workloads import WORKLOADS, Load
@@ -90,6 +91,18 @@ def test_a_second_signing_shows() -> None:
     assert issuing_figures(seen(serials=5), 8, 0)["signings_per_certificate"] == 1.25
 
 
+def test_a_burst_beside_hanging_challenges_is_compared() -> None:
+    """Half as fast, and seven requests for each of four."""
+    alone = seen()
+    beside = dataclasses.replace(alone, seconds=alone.seconds * 2)
+    assert acme_figures(28, alone, beside) == {
+        "acme_requests_per_issuance": 7.0,
+        "rate_beside_hanging": 1.0,
+        "share_of_rate_beside_hanging": 0.5,
+    }
+    assert acme_figures(28, alone, None) == {"acme_requests_per_issuance": 7.0}
+
+
 def test_bars_say_when_they_are_missed() -> None:
     """A table marks each figure that has a bar."""
     good = issuing_figures(seen(object_writes=16, events=8), 3, 80) | {"certificates_per_second": 48.0}
@@ -103,6 +116,7 @@ def test_bars_say_when_they_are_missed() -> None:
 def test_every_bar_names_a_figure() -> None:
     """A bar for a figure that nobody measures could never be missed."""
     figures = issuing_figures(seen(), 8, 80) | restart_figures(5, 0, 0.1, 3, 150, usage())
+    figures |= acme_figures(7, seen(), seen())
     for workload in WORKLOADS:
         assert BARS[workload].keys() <= figures.keys()
 

@@ -254,7 +254,9 @@ class _Walk:
                 clean = True
             except (KubeError, SolverRefused) as error:
                 self._context.reporter.warning(_about(self._challenge), "CleanUpError", str(error))
-        slow = self._context.now() - self._challenge.metadata.creation_timestamp > QUIET
+        # From then on it was worked on; a burst's challenges wait in line before.
+        began = self._challenge.status.presented_at or self._challenge.metadata.creation_timestamp
+        slow = self._context.now() - began > QUIET
         await self._write(
             state=state,
             reason=reason,
