@@ -40,6 +40,7 @@ def verdict(type_: str, status: str = "True", **fields: str) -> dict[str, str]:
     return {"type": type_, "status": status, "reason": "r", "message": "m", "lastTransitionTime": WHEN, **fields}
 
 
+BARE = {"type": "Approved", "status": "True", "lastTransitionTime": WHEN}
 APPROVED, DENIED, READY = verdict("Approved"), verdict("Denied"), verdict("Ready", "False")
 
 
@@ -134,6 +135,14 @@ def test_our_annotations_of_a_request_never_change(
         ("deny-approved", [APPROVED], [APPROVED, DENIED], ("status.conditions", "both Approved and Denied")),
         ("exchange", [APPROVED], [DENIED], ("status.conditions", "neither be changed nor removed")),
         ("withdraw", [APPROVED], [], ("status.conditions", "neither be changed nor removed")),
+        ("leave-out-empty", [verdict("Approved", message="", reason="")], [BARE], ()),
+        ("rewrite-time", [verdict("Approved", lastTransitionTime=WHEN.replace("Z", ".000Z"))], [APPROVED], ()),
+        (
+            "set-back",
+            [DENIED],
+            [verdict("Denied", lastTransitionTime="2020-01-01T00:00:00Z")],
+            ("status.conditions", "neither be changed nor removed"),
+        ),
         ("reword", [DENIED], [verdict("Denied", message="n")], ("status.conditions", "neither be changed nor removed")),
         ("turn-false", [APPROVED], [verdict("Approved", "False")], ("status.conditions", "only be True")),
         ("ready-after-approval", [APPROVED], [READY, APPROVED], ()),
