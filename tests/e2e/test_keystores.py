@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from devcluster import Cluster
 from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, is_true
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, data_of, revision, secret_of, x509_of
+from tests.e2e.test_reissue_rules import OUTSIDE, sign_outside
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -215,3 +216,17 @@ def test_output_formats_are_added_repaired_and_removed_without_a_new_issue(kubec
     kubectl.wait("secret", "web-tls", lambda s: "tls-combined.pem" not in s["data"])
     assert "key.der" in keys_of(kubectl)
     assert revision(kubectl.wait_ready("web")) == 1
+
+
+def test_a_ca_that_no_keystore_can_hold_is_told(kubectl: Kubectl) -> None:
+    """What an outside issuer gives as its CA is no certificate: the cause is on the Certificate, and nothing is stored
+    by halves. Without the keystore it is stored as it is."""
+    kubectl.apply(certificate(issuer=OUTSIDE, keystores=BOTH))
+    sign_outside(kubectl, "web-1", ca=base64.b64encode(b"garbage").decode())
+    told = kubectl.wait("certificate", "web", lambda c: "the store can't be made" in str(condition(c, "Issuing")))
+    assert "spec.keystores.jks" in str(condition(told, "Issuing"))
+    assert kubectl.wait_event("web", "KeystoreFailed")["type"] == "Warning"
+    assert kubectl.get("secret", "web-tls") is None
+    kubectl.apply(certificate(issuer=OUTSIDE))
+    kubectl.wait_ready("web")
+    assert data_of(secret_of(kubectl), "ca.crt") == b"garbage"

@@ -89,6 +89,8 @@ def test_health_metrics_and_json_logs(
     labels = f'issuer_group="",issuer_kind="",issuer_name="self-signed",name="web",namespace="{kubectl.namespace}"'
     assert f"certmanager_certificate_expiration_timestamp_seconds{{{labels}}}" in pages["metrics"]
     assert 'certmanager_controller_sync_call_count{controller="certificates"}' in pages["metrics"]
+    lag = next(line for line in pages["metrics"].splitlines() if line.startswith("certwright_event_loop_lag_seconds "))
+    assert 0 < float(lag.split()[1]) < 5
     lines = [json.loads(line) for line in running.log.read_text().splitlines()]
     keyed = [line for line in lines if line.get("key") == f"Certificate {kubectl.namespace}/web"]
     assert any("successfully issued" in line["msg"] for line in keyed)

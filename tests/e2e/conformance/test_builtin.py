@@ -1,10 +1,15 @@
 """The conformance matrix of the issuers that sign in this process, as Issuer and as ClusterIssuer."""
 
 import json
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from tests.e2e.conformance.features import Feature
 from tests.e2e.conformance.scenarios import certificate
-from tests.e2e.conformance.suite import ConformanceSuite, Ground, IssuerRow
+from tests.e2e.conformance.suite import ConformanceSuite, Ground, Ignored, IssuerRow, Refused
 
 SELF_SIGNED: dict[str, Any] = {"selfSigned": {}}
 ROOT_SECRET = "root-tls"
@@ -60,6 +65,20 @@ def ca_cluster_issuer(ground: Ground) -> dict[str, str]:
     ground.cluster.kubectl("apply", "-f", "-", input=json.dumps(copy))
     ground.later.append(lambda: ground.cluster.kubectl("-n", "kube-system", "delete", "secret", name))
     return cluster_issuer(ground, {"ca": {"secretName": name}})
+
+
+@pytest.mark.parametrize("declared", [Ignored("a wrong reason"), Refused("a wrong reason")], ids=["ignored", "refused"])
+def test_a_feature_that_works_can_not_be_declared_unsupported(tmp_path: Path, declared: Refused | Ignored) -> None:
+    """Nor is anything believed of one that does not work and was not declared."""
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    given = SimpleNamespace(
+        row=IssuerRow("x", self_signed_issuer, unsupported={"works": declared}),
+        certificates={"works": {"metadata": {"generation": 1}, "status": ready}},
+        issued=lambda *_: None,
+    )
+    works = Feature("works", lambda _: {}, lambda _: None)
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=r"DID NOT RAISE|although a wrong reason"):
+        ConformanceSuite().test_feature(cast("Any", given), works, tmp_path)
 
 
 class TestSelfSignedIssuer(ConformanceSuite):
