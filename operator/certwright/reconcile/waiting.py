@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
 from certwright.reconcile.acme.requests import LOST
+from certwright.reconcile.asking import would_ask
 from certwright.reconcile.context import Context
 from certwright.reconcile.keystores import Passwords
+from certwright.reconcile.signing import NOT_READY_MESSAGE
 from certwright.reconcile.view import View
 from certwright.reporter import find_condition, is_true
 
@@ -26,6 +28,7 @@ def waits_for(context: Context, view: View, passwords: Passwords) -> str:
         _waits_for_issuer(context, view)
         or passwords.missing
         or _waits_for_order(context, view)
+        or _waits_for_signature(context, view)
         or _waits_for_others(view)
     )
 
@@ -59,6 +62,17 @@ def _waits_for_order(context: Context, view: View) -> str:
         for order in context.store.orders.owned_by(record.meta.uid):
             if order.status.reason and order.status.state not in {"valid", *LOST}:
                 return order.status.reason
+    return ""
+
+
+def _waits_for_signature(context: Context, view: View) -> str:
+    """Why an outside CA that is well has not signed yet, as it was told on the request: it will be asked again."""
+    if not would_ask(context, view.certificate.spec.issuer_ref, view.key.namespace):
+        return ""
+    for record in view.next:
+        ready = find_condition(record.object.status.conditions, "Ready")
+        if ready is not None and ready.reason == "Pending" and ready.message != NOT_READY_MESSAGE:
+            return ready.message
     return ""
 
 

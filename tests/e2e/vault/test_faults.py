@@ -122,6 +122,8 @@ def test_a_path_that_the_policy_denies(kubectl: Kubectl, vault: VaultSetup) -> N
     ready = condition(told, "Ready")
     assert ready is not None
     assert (ready["reason"], "permission denied (HTTP 403)" in ready["message"]) == ("Pending", True)
+    # The same on the Certificate, when it is looked at again.
+    kubectl.wait("certificate", "web", lambda c: f". Waiting: {ready['message']}" in says(c, "Issuing"))
     vault.vault.call(
         "PUT", "sys/policies/acl/late-policy", {"policy": 'path "pki_int/sign/open" { capabilities = ["update"] }'}
     )
