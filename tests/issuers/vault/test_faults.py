@@ -464,3 +464,15 @@ async def test_the_request(fake: FakeVault) -> None:
         "exclude_cn_from_sans": "true",
     }
     assert isinstance(await vault.sign(request()), Issued)
+
+
+async def test_a_proxy_of_the_environment(fake: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used, wherever it is; the server behind it must still be one that is allowed."""
+    monkeypatch.setenv("http_proxy", fake.url)
+    assert isinstance(await issuer_for("http://vault.internal:8200").sign(request()), Issued)
+    assert {seen.headers["Host"] for seen in fake.seen} == {"vault.internal:8200"}
+    with pytest.raises(ConfigInvalid, match="is a link-local address"):
+        await issuer_for("http://169.254.169.254").sign(request())
+    monkeypatch.setenv("no_proxy", "vault.invalid")
+    with pytest.raises(Unavailable, match="can't be resolved"):
+        await issuer_for("http://vault.invalid").sign(request())
