@@ -45,8 +45,17 @@ class _ResourceList(msgspec.Struct):
     resources: tuple[_ServedResource, ...] = ()
 
 
+class _OnlyFaults(logging.Filter):
+    """Kopf calls a refusal an error; what the user was told need not be in the log. Bugs come with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        return record.exc_info is not None
+
+
 async def serve_webhook(settings: WebhookSettings) -> None:
     """Serve until a signal. Raises NoAccess when there is no cluster to talk to."""
+    logging.getLogger("kopf.objects").addFilter(_OnlyFaults())
     access = load_access(settings.kubeconfig, settings.context)
     fence = Fence()
     # Every replica serves, and what it writes is the same whoever does: there is no leader.

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -22,6 +22,15 @@ IN_FLIGHT = 64
 #: The API server waits no longer than its configuration says (10 s); an answer after that is for nobody.
 REVIEW_SECONDS = 9.0
 REASONS = {403: "Forbidden", 422: "Invalid"}
+
+
+def is_review(review: Any) -> bool:
+    """Whether the body has what every review of the API server has."""
+    request = cast("dict[str, Any]", review).get("request") if isinstance(review, dict) else None
+    if not isinstance(request, dict):
+        return False
+    fields = cast("dict[str, Any]", request)
+    return all(isinstance(fields.get(name), dict) for name in ("resource", "userInfo", "object"))
 
 
 class AdmissionServer:
@@ -59,6 +68,8 @@ class AdmissionServer:
             review = json.loads(await request.text())
         except ValueError as error:
             raise web.HTTPBadRequest(text="no JSON") from error
+        if not is_review(review):
+            raise web.HTTPBadRequest(text="no AdmissionReview with an object and a user")
         try:
             async with asyncio.timeout(REVIEW_SECONDS):
                 answer = await fn(review, webhook=request.match_info["id"])
