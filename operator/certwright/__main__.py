@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import ipaddress
 import logging
@@ -374,6 +375,12 @@ def _run_until_done(work: Coroutine[Any, Any, None]) -> int:
             runner.run(work)
     except NoAccess as error:
         logger.critical("%s", error)
+        return 1
+    except OSError as error:
+        if error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
+            raise
+        # The address is in the text.
+        logger.critical("can't listen: %s", error)
         return 1
     return 0
 

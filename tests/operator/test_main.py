@@ -1,12 +1,15 @@
 """The command line."""
 
 import argparse
+import asyncio
+import errno
 import ipaddress
+import socket
 from pathlib import Path
 
 import pytest
 
-from certwright.__main__ import parser, settings_of
+from certwright.__main__ import _run_until_done, parser, settings_of
 from certwright.ignoredflags import ignored_flags
 
 
@@ -98,3 +101,21 @@ def test_every_flag_is_in_the_reference() -> None:
         for option in action.option_strings[:1]
     }
     assert {option for option in shown if f"`{option}`" not in page} == {"-h"}
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def listen() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            await asyncio.get_running_loop().create_server(asyncio.Protocol, *taken.getsockname())
+
+    assert _run_until_done(listen()) == 1
+    assert "can't listen: " in caplog.text
+    assert "address already in use" in caplog.text
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    async def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        _run_until_done(fail())

@@ -7,7 +7,7 @@ clean-up removes them, and a new leader removes what its predecessor left (:meth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -115,18 +115,19 @@ class Frontend:
                 return
             for type_ in NAMES:
                 self._right.pop((namespace, type_), None)
-            await self._delete(SERVICES.path(namespace), lambda _: True)
+            for meta in await self._ours(namespace):
+                # Garbage collection takes the EndpointSlices along.
+                await self._kube.delete(SERVICES.path(meta.namespace, meta.name), uid=meta.uid)
 
     async def sweep(self) -> None:
         """Remove the Services of namespaces without a live challenge. For a new leader. Raises KubeError."""
-        await self._delete(SERVICES.path(self._namespace), lambda meta: not self._live.in_namespace(meta.namespace))
+        for namespace in {meta.namespace for meta in await self._ours(self._namespace)}:
+            await self.release(namespace, uid="")
 
-    async def _delete(self, path: str, is_unused: Callable[[ObjectMeta], bool]) -> None:
-        """Delete Services of ours in a collection; garbage collection takes their EndpointSlices along."""
-        found = self._kube.pages(path, _Named, query={"labelSelector": SELECTOR})
-        unused = [item.metadata async for page, _ in found for item in page if is_unused(item.metadata)]
-        for meta in unused:
-            await self._kube.delete(SERVICES.path(meta.namespace, meta.name), uid=meta.uid)
+    async def _ours(self, namespace: str) -> list[ObjectMeta]:
+        """The Services made here, of one namespace or of all."""
+        found = self._kube.pages(SERVICES.path(namespace), _Named, query={"labelSelector": SELECTOR})
+        return [item.metadata async for page, _ in found for item in page]
 
     def _lock(self, namespace: str) -> asyncio.Lock:
         return self._locks.setdefault(namespace, asyncio.Lock())
