@@ -59,11 +59,13 @@ class ChallengeSlots:
 
     def leave(self, key: Key) -> None:
         """Give the slot back, or stop waiting for one. Harmless for a key that has neither."""
-        self._waiting.pop(key, None)
-        target = self._inside.pop(key, None)
+        target = self._waiting.pop(key, None)
         if target is None:
-            return
-        del self._busy[target]
+            target = self._inside.pop(key, None)
+            if target is None:
+                return
+            del self._busy[target]
+        # Also behind one that only waited: it may have been the head of its line.
         self._offer(target)
         self._fill()
 

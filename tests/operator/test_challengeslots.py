@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certwright.challengeslots import ChallengeSlots, Target
@@ -57,6 +57,7 @@ def test_whoever_stops_waiting_is_never_woken() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 11)), max_size=200))
+@example([(True, 0), (True, 1), (True, 2), (True, 3), (True, 7), (False, 3), (False, 0)])
 def test_slots_are_never_overbooked_and_never_idle(steps: list[tuple[bool, int]]) -> None:
     """After any sequence: at most 3 inside, no target twice, nobody waits whose target is free while there is room."""
     slots = ChallengeSlots(3, lambda _: None)
