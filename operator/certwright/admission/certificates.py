@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
-
 from certwright.api import CertificateSpec
 from certwright.api.groups import ANNOTATION_ALLOW_DIRECT_INJECTION, GROUP
+from certwright.schedules import is_schedule
 from certwright_issuers.names import literal_der, subject_of
 
 #: RFC 5322 section 3.4.1: a dot-atom or quoted string, @, a dot-atom or domain literal. No display name, no brackets.
@@ -20,9 +19,6 @@ _EMAIL = re.compile(rf'({_ATOM}(\.{_ATOM})*|"([^"\\]|\\.)*")@({_ATOM}(\.{_ATOM})
 #: RFC 5280 section 4.2.1.6: not relative, so it begins with a scheme.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 _OID = re.compile(r"[0-2](\.[0-9]+)+")
-_CRON = re.compile(
-    r" *(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([0-9A-Za-z*?,/#-]+ +){4}[0-9A-Za-z*?,/#-]+) *"
-)
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]+")
 #: Names of labels and their values, and the prefixes of the former (Kubernetes' own syntax).
 _WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
@@ -137,7 +133,7 @@ def _is_word(text: str) -> bool:
 
 def _renewal(spec: CertificateSpec) -> Iterator[str]:
     windows = spec.renewal.windows if spec.renewal else ()
-    bad = [window.cron for window in windows if not _is_schedule(window.cron)]
+    bad = [window.cron for window in windows if not is_schedule(window.cron)]
     if bad:
         quoted = '", "'.join(bad)
         yield (
@@ -150,10 +146,6 @@ def _renewal(spec: CertificateSpec) -> Iterator[str]:
                 "spec.renewal.windows[].timezone must be an IANA time zone such as Europe/Berlin: "
                 f"unknown time zone {window.timezone}"
             )
-
-
-def _is_schedule(text: str) -> bool:
-    return _CRON.fullmatch(text) is not None and croniter.is_valid(text.strip())
 
 
 def _is_zone(text: str) -> bool:

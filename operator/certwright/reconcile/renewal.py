@@ -14,6 +14,7 @@ from croniter import CroniterError, croniter
 
 from certwright.api import CertificateRenewal, CertificateSpec, RenewalWindow
 from certwright.api.duration import parse_go_duration
+from certwright.schedules import is_schedule
 
 #: Window starts looked at per window before giving up: the search ends at expiry anyway, this bounds `* * * * *`.
 WINDOW_STARTS_LIMIT = 10_000
@@ -91,6 +92,8 @@ def _window_start(window: RenewalWindow, plain: datetime, not_after: datetime) -
     length = parse_go_duration(window.window_duration)
     if length <= timedelta():
         raise ValueError("windowDuration must be positive")
+    if not is_schedule(window.cron):
+        raise ValueError("it is neither five cron fields nor a word such as @daily")
     zone = ZoneInfo(window.timezone or "UTC")
     # From just before the earliest start that could still cover `plain`.
     schedule = croniter(window.cron, (plain - length).astimezone(zone))

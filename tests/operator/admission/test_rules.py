@@ -76,7 +76,9 @@ def test_good_schedules(cron: str) -> None:
     assert errors_of(certificate(renewal={"policy": "RenewBefore", "windows": [window]})) == []
 
 
-@pytest.mark.parametrize("cron", ["60 * * * *", "* * * *", "0 0 0 1 1 *", "@reboot", "0 2 * * 6; ls", ""])
+@pytest.mark.parametrize(
+    "cron", ["60 * * * *", "R R * * *", "0 3 L * *", "* * * *", "0 0 0 1 1 *", "@reboot", "0 2 * * 6; ls", ""]
+)
 def test_bad_schedules(cron: str) -> None:
     """Out of range, too few, too many."""
     window = {"cron": cron, "windowDuration": "1h"}

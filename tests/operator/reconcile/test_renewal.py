@@ -58,8 +58,9 @@ def window(cron: str, length: str = "2h", zone: str = "") -> dict[str, Any]:
         (window("0 3 * * *"), datetime(2027, 1, 24, 3, tzinfo=UTC)),
         (window("0 4 * * *", zone="Europe/Berlin"), datetime(2027, 1, 24, 3, tzinfo=UTC)),
         (window("@daily"), datetime(2027, 1, 24, 0, tzinfo=UTC)),
+        (window(" */15  1-2 ? JAN sun,MON "), datetime(2027, 1, 24, 1, tzinfo=UTC)),
     ],
-    ids=["inside", "just over", "next", "time zone", "word"],
+    ids=["inside", "just over", "next", "time zone", "word", "names and steps"],
 )
 def test_windows_move_renewals_to_their_start(renewal: dict[str, Any], expected: datetime) -> None:
     """Due on 2027-01-23 12:00 UTC: at once inside a window (its end excluded), else at the next start."""
@@ -86,8 +87,18 @@ def test_a_window_may_begin_after_the_expiry_by_its_own_length(
 
 @pytest.mark.parametrize(
     "renewal",
-    [window("0 0 30 2 *"), window("nonsense"), window("0 3 * * *", zone="Mars/Olympus"), window("@daily", "0s")],
-    ids=["never", "no cron", "no zone", "no length"],
+    [
+        window("0 0 30 2 *"),
+        window("nonsense"),
+        window("0 0 3 * * *"),
+        window("R R * * *"),
+        window("0 3 L * *"),
+        window("0 3 * *"),
+        window("61 3 * * *"),
+        window("0 3 * * *", zone="Mars/Olympus"),
+        window("@daily", "0s"),
+    ],
+    ids=["never", "no cron", "six fields", "at random", "last day", "four fields", "minute 61", "no zone", "no length"],
 )
 def test_windows_that_can_not_be_used_leave_the_plain_time_and_say_so(renewal: dict[str, Any]) -> None:
     """Contract rows 8.12 and 8.69: a certificate is never lost to a schedule."""
