@@ -169,7 +169,9 @@ def _told(status: int, body: Mapping[str, Any], secrets: tuple[str, ...]) -> str
 
 def _pause(response: requests.Response) -> timedelta | None:
     seconds = response.headers.get("Retry-After", "")
-    return timedelta(seconds=max(1, min(int(seconds), LONGEST_PAUSE))) if seconds.isdecimal() else None
+    if not seconds.isdecimal() or len(seconds) > 9:
+        return None
+    return timedelta(seconds=max(1, min(int(seconds), LONGEST_PAUSE)))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

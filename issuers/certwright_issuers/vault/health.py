@@ -21,8 +21,6 @@ CHECK_SECONDS: Final = 10.0
 _SERVING: Final = frozenset({200, 429, 472, 473})
 _NOT_INITIALISED, _SEALED = 501, 503
 _SIGNS = re.compile(r"(?P<mount>.+?)(?:/issuer/(?P<issuer>[^/]+))?/(?:sign|sign-verbatim|issue)/(?P<role>[^/]+)")
-#: A fixed token is renewed when less than this share of its period is left.
-_RENEW_BELOW: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +78,12 @@ async def _look_up(client: Client, token: str) -> Answer:
 
 
 async def _keep_alive(client: Client, token: str, own: Answer) -> None:
-    """Renew a fixed token in time, if it can be: nobody else does."""
+    """Renew a fixed token when less than half of its period is left, if it can be: nobody else does."""
     data = own.section("data")
     left, whole = data.get("ttl"), data.get("period") or data.get("creation_ttl")
     if not data.get("renewable") or not isinstance(left, int) or not isinstance(whole, int):
         return
-    if 0 < left < whole * _RENEW_BELOW:
+    if 0 < 2 * left < whole:
         try:
             await client.request("POST", "v1/auth/token/renew-self", token=token, seconds=CHECK_SECONDS)
         except Refused:

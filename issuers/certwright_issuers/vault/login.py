@@ -20,6 +20,8 @@ KEPT_SHARE = 0.8
 #: Seconds. A younger token was good a moment ago, so a 403 is about what was asked for, not about the token.
 TRUSTED_AGE = 5.0
 LOGIN_SECONDS = 15.0
+#: Seconds, 30 years: a number that still fits a float.
+_LONGEST_LEASE = 10**9
 #: What a login's failure is called (contract section 2.3).
 INIT_ERROR = "VaultInitError"
 
@@ -92,5 +94,5 @@ class Login:
         if not isinstance(value, str) or not value:
             raise Unavailable(INIT_ERROR, f"Vault at {host} answered the login by {method.name} without a token")
         now = self._clock()
-        kept = lease * KEPT_SHARE if isinstance(lease, int) and lease > 0 else math.inf
+        kept = min(lease, _LONGEST_LEASE) * KEPT_SHARE if isinstance(lease, int) and lease > 0 else math.inf
         return _Token(value, now, now + kept, uses if isinstance(uses, int) and uses > 0 else None)

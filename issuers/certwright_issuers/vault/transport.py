@@ -21,6 +21,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from certwright_issuers import egress
 from certwright_issuers.contract import ConfigInvalid
@@ -193,6 +194,9 @@ class _Adapter(HTTPAdapter):
         raw: urllib3.HTTPResponse = response.raw
         try:
             response.raw = io.BytesIO(_body(raw))
+        except HTTPError as error:
+            # As requests does where it reads a body itself.
+            raise requests.ConnectionError(error) from None
         finally:
             raw.release_conn()
         return response

@@ -61,7 +61,12 @@ async def test_what_heals_is_worth_a_retry(
 
 async def test_a_pause_that_vault_asks_for(fake: FakeVault) -> None:
     """Retry-After, within bounds."""
-    for given, pause in (("7", timedelta(seconds=7)), ("86400", timedelta(minutes=1)), ("soon", None)):
+    for given, pause in (
+        ("7", timedelta(seconds=7)),
+        ("86400", timedelta(minutes=1)),
+        ("soon", None),
+        ("9" * 5000, None),
+    ):
         error = await failure(fake, always(429, "slow down", **{"Retry-After": given}))
         assert isinstance(error, Unavailable)
         assert error.retry_after == pause
@@ -149,6 +154,23 @@ async def test_a_connection_cut_after_the_request_was_sent(fake: FakeVault) -> N
     assert isinstance(error, Unavailable)
     assert "was cut" in error.message
     assert fake.count("sign/web") == 1
+
+
+async def test_an_answer_that_breaks_off(fake: FakeVault) -> None:
+    """In the middle of the body, and in that of a chunk."""
+    for headers in ({"Content-Length": "1000"}, {"Transfer-Encoding": "chunked"}):
+
+        async def part(asked: web.Request, headers: dict[str, str] = headers) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "application/json", **headers})
+            await response.prepare(asked)
+            await response.write(b'{"data": ')
+            assert asked.transport is not None
+            asked.transport.close()
+            return response
+
+        error = await failure(fake, part)
+        assert isinstance(error, Unavailable)
+        assert "was cut" in error.message
 
 
 async def test_answers_without_end(fake: FakeVault) -> None:
