@@ -21,6 +21,8 @@ from certwright.settings import ApprovalSettings
 #: was given is found by the next look after the shorter time.
 TRUST_GRANTED = 600.0
 TRUST_REFUSED = 30.0
+#: Answers kept: a permission by name is asked for once per issuer.
+LIMIT = 4096
 #: How often a request whose signer certwright may not approve for is looked at again, in seconds.
 REFUSED_RECHECK = 300.0
 
@@ -97,6 +99,8 @@ class Approver:
         async with self._asking:
             answer = self._answers.get(name)
             if answer is None or answer.until < time.monotonic():
+                if len(self._answers) >= LIMIT:
+                    self._answers.clear()
                 answer = await self._ask(name)
                 self._answers[name] = answer
         return answer.allowed

@@ -29,7 +29,7 @@ def waits_for(context: Context, view: View, passwords: Passwords) -> str:
         or passwords.missing
         or _waits_for_order(context, view)
         or _waits_for_signature(context, view)
-        or _waits_for_others(view)
+        or next((words for record in view.next if (words := waits_for_others(record.object, view.now))), "")
     )
 
 
@@ -76,12 +76,9 @@ def _waits_for_signature(context: Context, view: View) -> str:
     return ""
 
 
-def _waits_for_others(view: View) -> str:
-    """An approver, or an issuer of another API."""
-    if not view.next or view.now < view.next[0].meta.creation_timestamp + GRACE:
-        return ""
-    request = view.next[0].object
-    if not _in_other_hands(request):
+def waits_for_others(request: CertificateRequest, now: datetime) -> str:
+    """Whether an approver, or an issuer of another API, has taken long enough to be named."""
+    if now < request.metadata.creation_timestamp + GRACE or not _in_other_hands(request):
         return ""
     name = f'CertificateRequest "{request.metadata.name}"'
     if not is_true(request.status.conditions, "Approved"):
