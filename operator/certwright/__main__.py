@@ -179,6 +179,12 @@ def _issuer_options(group: Options) -> None:
         help="ACME challenges worked on at once",
     )
     group.add_argument(
+        "--max-concurrent-acme-requests",
+        type=_positive,
+        default=AcmeSettings().max_requests,
+        help="requests in flight for one ACME account",
+    )
+    group.add_argument(
         "--issuer-egress-allow",
         type=_networks,
         default=(),
@@ -311,7 +317,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
             nameservers=options.acme_http01_solver_nameservers,
             extra_labels=options.acme_http01_solver_extra_labels,
         ),
-        acme=AcmeSettings(max_challenges=options.max_concurrent_challenges),
+        acme=AcmeSettings(
+            max_challenges=options.max_concurrent_challenges, max_requests=options.max_concurrent_acme_requests
+        ),
         egress=EgressPolicy(
             allow=options.issuer_egress_allow,
             deny=options.issuer_egress_deny,

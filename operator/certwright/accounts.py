@@ -19,6 +19,7 @@ from certwright.errors import AlreadyExists, NotFound
 from certwright.keyfactory import KeyFactory
 from certwright.kube import SECRETS, KubeClient
 from certwright.secretfacts import TLS_KEY, Secret
+from certwright.settings import Settings
 from certwright.workqueue import Key
 from certwright_issuers.acme import keys, retry
 from certwright_issuers.acme.account import Account, ExternalBinding, contacts
@@ -27,7 +28,6 @@ from certwright_issuers.acme.keys import AccountKey
 from certwright_issuers.acme.problem import Kind
 from certwright_issuers.acme.transport import Server, TransportPool
 from certwright_issuers.contract import ConfigInvalid, Health, IssuerError, Note
-from certwright_issuers.egress import EgressPolicy
 from certwright_issuers.keys import KeySpec
 
 REGISTERED = "ACMEAccountRegistered"
@@ -81,11 +81,12 @@ class _Step(Exception):
 class Accounts:
     """The accounts of all ACME issuers."""
 
-    def __init__(self, kube: KubeClient, keys: KeyFactory, transports: TransportPool, policy: EgressPolicy) -> None:
+    def __init__(self, kube: KubeClient, keys: KeyFactory, transports: TransportPool, settings: Settings) -> None:
         self._kube = kube
         self._keys = keys
         self._transports = transports
-        self._policy = policy
+        self._policy = settings.egress
+        self._concurrency = settings.acme.max_requests
         self._clients: dict[Key, Client] = {}
         self._held: dict[Key, _Held] = {}
         self._distrusted: set[Key] = set()
@@ -211,7 +212,7 @@ class Accounts:
         if old is not None and old.key is account_key and old.server == server:
             return old
         try:
-            made = self._clients[key] = Client(self._transports.get(server), account_key)
+            made = self._clients[key] = Client(self._transports.get(server), account_key, concurrency=self._concurrency)
         except ConfigInvalid as error:
             raise _Step(_CONFIG_REASONS.get(error.reason, "InvalidConfig"), error) from error
         return made

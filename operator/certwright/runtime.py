@@ -135,7 +135,7 @@ class Runtime:
             stack.callback(keystores.close)
             transports = TransportPool(self._acme_calls.observe)
             stack.push_async_callback(transports.close)
-            accounts = Accounts(kube, keys, transports, self._settings.egress)
+            accounts = Accounts(kube, keys, transports, self._settings)
             pool = IssuerPool(kube, self._store, accounts, self._settings)
             http01 = self._http01 = await stack.enter_async_context(self._http01_solver(kube))
             context = Context(

@@ -104,6 +104,8 @@ class AcmeSettings:
 
     #: Challenges worked on at once, of all issuers (API contract section 2.6).
     max_challenges: int = 60
+    #: Requests in flight for one account. More gains nothing at public CAs, and small ones may need less.
+    max_requests: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ An issuer joins with one row and a class that carries it::
 
 ``setup`` creates the issuer in the namespace it is given and returns the issuerRef; what it needs from fixtures it gets
 with ``getfixturevalue``. A feature that an issuer can't do is declared with its reason, and the declaration is tested:
-:class:`Refused` must fail, with its cause on the Certificate, :class:`Ignored` must be issued without the feature.
+:class:`Refused` must fail and :class:`Waits` wait, with the cause on the Certificate, :class:`Ignored` must be issued
+without the feature.
 
 All Certificates of a row are applied at once and checked afterwards, so a row takes little longer than its slowest key.
 """
@@ -46,6 +47,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Waits:
+    """Nothing fails and nothing is issued; ``says`` is part of what the Certificate's Issuing condition then says."""
+
+    reason: str
+    says: str
+
+
+@dataclass(frozen=True)
 class Ignored:
     """A certificate is issued that visibly lacks the feature."""
 
@@ -70,7 +79,7 @@ class IssuerRow:
 
     name: str
     setup: Callable[[Ground], dict[str, str]]
-    unsupported: Mapping[str, Refused | Ignored] = field(default_factory=dict[str, "Refused | Ignored"])
+    unsupported: Mapping[str, Refused | Waits | Ignored] = field(default_factory=dict[str, "Refused | Waits | Ignored"])
     #: Names are asked for below it.
     domain: str = "conformance.example.test"
     #: Whether ca.crt is given (API contract section 3.0).
@@ -108,7 +117,9 @@ class Batch:
         deadline = time.monotonic() + self.row.patience
         while True:
             self.certificates = {c["metadata"]["name"]: c for c in self.kubectl.all("certificates")}
-            open_ = [n for n in (f.name for f in FEATURES) if not self._settled(self.certificates[n])]
+            waits = {n for n, declared in self.row.unsupported.items() if isinstance(declared, Waits)}
+            names = [f.name for f in FEATURES if f.name not in waits]
+            open_ = [n for n in names if not self._settled(self.certificates[n])]
             if not open_ or time.monotonic() > deadline:
                 break
             time.sleep(0.2)
@@ -169,11 +180,12 @@ class ConformanceSuite:
     def test_feature(self, batch: Batch, feature: Feature, tmp_path: Path) -> None:
         """The feature is given, or refused or left out as declared."""
         declared = batch.row.unsupported.get(feature.name)
-        if isinstance(declared, Refused):
+        if isinstance(declared, Refused | Waits):
+            status = "False" if isinstance(declared, Refused) else "True"
             found = batch.certificates[feature.name]
             issuing = condition(found, "Issuing")
             assert issuing is not None, f"issued, although {declared.reason}"
-            assert (issuing["status"], declared.says in issuing["message"]) == ("False", True), issuing
+            assert (issuing["status"], declared.says in issuing["message"]) == (status, True), issuing
             assert not is_true(found, "Ready")
             return
         issued = batch.issued(feature.name, tmp_path)

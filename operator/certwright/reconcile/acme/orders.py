@@ -321,10 +321,11 @@ async def _give_up_pending(context: Context, client: Client, urls: tuple[str, ..
 
 
 async def _give_up(client: Client, urls: list[str]) -> None:
-    results = await asyncio.gather(*(client.deactivate_authorization(url) for url in urls), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            logger.info("a pending authorization was not deactivated: %s", result)
+    for url in urls:
+        try:
+            await client.deactivate_authorization(url)
+        except IssuerError as error:
+            logger.info("a pending authorization was not deactivated: %s", error.message)
 
 
 def _told(challenges: list[Challenge]) -> str:
