@@ -74,28 +74,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if options.operator is None:
         options.operator = " ".join([DEFAULT_COMMAND, *(OPERATOR_FLAGS if name in ACME else ())])
-    commands: list[str] = [options.operator]
+    sides = [("operator", options.operator)]
     if options.against:
-        commands = [*[options.operator, options.against] * options.rounds, options.operator]
+        sides = [*[*sides, ("against", options.against)] * options.rounds, *sides]
     else:
-        commands *= options.rounds
+        sides *= options.rounds
     runs: list[Figures] = []
     try:
-        for number, command in enumerate(commands):
-            runs.append(measure(name, command, load, options.apply, options.results / f"{name}-{number}.log"))
+        for number, (side, command) in enumerate(sides):
+            log = options.results / f"{name}-{number}.log"
+            runs.append({**measure(name, command, load, options.apply, log), "side": side})
             print(table(name, runs[-1]), flush=True)
     except (DevclusterError, Failed) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    _save(options.results / f"{name}.json", runs, options)
+    _save(options.results / f"{name}.json", runs)
     return 0
 
 
-def _save(path: Path, runs: list[Figures], options: argparse.Namespace) -> None:
-    ours = [run for run in runs if run["command"] == options.operator]
+def _save(path: Path, runs: list[Figures]) -> None:
+    ours, theirs = ([run for run in runs if run["side"] == side] for side in ("operator", "against"))
     result: Figures = dict(middle(ours))
-    if options.against:
-        theirs = [run for run in runs if run["command"] != options.operator]
+    if theirs:
         result["ratios"] = ratios(ours, theirs)
         print(f"\n=== Ratios of the first operator to the second\n{ratio_table(result['ratios'])}")
     if len(runs) > 1:
