@@ -109,6 +109,13 @@ class Tail:
 
     def has_written(self) -> bool:
         """Whether the user has written anything since the last look, Leases apart."""
+        return any(entry.verb in WRITES and not _is_question(entry) for entry in self._new())
+
+    def has_watched(self, resource: str) -> bool:
+        """Whether the user has begun to watch these since the last look."""
+        return any(entry.verb == "watch" and entry.object_ref.resource == resource for entry in self._new())
+
+    def _new(self) -> list[Entry]:
         if self._log.stat().st_size < self._offset:
             self._offset = 0
         with self._log.open("rb") as lines:
@@ -116,8 +123,7 @@ class Tail:
             whole = lines.read().rpartition(b"\n")[0]
         self._offset += len(whole)
         entries = (msgspec.json.decode(line, type=Entry) for line in whole.splitlines() if line)
-        mine = [entry for entry in entries if entry.user.username == self._user]
-        return any(entry.verb in WRITES and not _is_question(entry) for entry in mine)
+        return [entry for entry in entries if entry.user.username == self._user]
 
 
 def _is_question(entry: Entry) -> bool:

@@ -140,3 +140,16 @@ def test_the_tail_tells_of_new_writes_only(tmp_path: Path) -> None:
     with log.open("a") as out:
         out.write(write)
     assert tail.has_written()
+
+
+def test_the_tail_tells_when_a_watch_begins(tmp_path: Path) -> None:
+    """Of these objects, by this user."""
+    log = tmp_path / "audit.log"
+    log.touch()
+    tail = Tail(log, OPERATOR)
+    others = [line("watch", "secrets"), line("list", "certificates"), line("watch", "certificates", user="somebody")]
+    log.write_text("".join(json.dumps(each) + "\n" for each in others))
+    assert not tail.has_watched("certificates")
+    with log.open("a") as out:
+        out.write(json.dumps(line("watch", "certificates", apiGroup=CERT_MANAGER)) + "\n")
+    assert tail.has_watched("certificates")
