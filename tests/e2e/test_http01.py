@@ -266,8 +266,12 @@ def test_a_closed_port_is_told_on_the_certificate_and_heals(kubectl: Kubectl, ca
 @pytest.mark.usefixtures("running")
 def test_a_class_that_nobody_serves_is_told(kubectl: Kubectl, ca: AcmeCA, name: str) -> None:
     """Envoy has routes of others, so port 80 is open and says 404."""
-    app = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "app"}, "spec": {"ports": [{"port": 80}]}}
-    kubectl.apply(app, own_ingress("other", f"other.{name}"), issuer(ca, {"ingressClassName": "nobody"}), ordered(name))
+    kubectl.apply(
+        bare_service("app"),
+        own_ingress("other", f"other.{name}"),
+        issuer(ca, {"ingressClassName": "nobody"}),
+        ordered(name),
+    )
     waits_for(kubectl, "HTTP status 404")
 
 
@@ -326,6 +330,35 @@ def test_solvers_that_are_refused_say_so(
     kubectl.apply(wanted, ordered(name))
     waits_for(kubectl, words)
     assert kubectl.all("ingress") == []
+
+
+def bare_service(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}
+
+
+@pytest.mark.usefixtures("running")
+def test_somebody_elses_service_is_left_alone(kubectl: Kubectl, ca: AcmeCA, name: str) -> None:
+    kubectl.apply(bare_service("cm-acme-http-solver"))
+    kubectl.apply(issuer(ca), ordered(name))
+    waits_for(kubectl, "the Service cm-acme-http-solver exists and is not certwright's; rename it")
+    kept = kubectl.get("service", "cm-acme-http-solver")
+    assert kept is not None
+    assert kept["spec"]["ports"][0]["port"] == 80
+    kubectl("delete", "service", "cm-acme-http-solver")
+    kubectl.wait_ready("web", 60)
+
+
+@pytest.mark.usefixtures("running")
+def test_a_quota_that_forbids_the_service_is_told(kubectl: Kubectl, ca: AcmeCA, name: str) -> None:
+    """Pods may be forbidden: none is made."""
+    hard = {"services.nodeports": "0", "pods": "0"}
+    kubectl.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}})
+    kubectl.wait("resourcequota", "q", lambda q: q.get("status", {}).get("hard"))
+    kubectl.apply(issuer(ca), ordered(name))
+    waits_for(kubectl, "exceeded quota: q")
+    kubectl("delete", "certificate", "web")
+    kubectl.apply(issuer(ca, {**CONTOUR, "serviceType": "ClusterIP"}), ordered(name, secretName="second-tls"))
+    kubectl.wait_ready("web", 60)
 
 
 @pytest.mark.usefixtures("running")
@@ -443,12 +476,6 @@ class TestOwnOperator:
         self, kubectl: Kubectl, ca: AcmeCA, name: str, start: Callable[..., Operator]
     ) -> None:
         """The replicas' own Service says where they are; the one that does not lead answers by itself."""
-        replicas = {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "replicas"},
-            "spec": {"ports": [{"port": 80}]},
-        }
         # Ready is only the one that is going to be second.
         second = {
             "apiVersion": "discovery.k8s.io/v1",
@@ -461,7 +488,7 @@ class TestOwnOperator:
                 {"addresses": ["10.0.0.99"], "conditions": {"ready": False}},
             ],
         }
-        kubectl.apply(replicas, second)
+        kubectl.apply(bare_service("replicas"), second)
         service = ("--acme-http01-solver-address=", f"--acme-http01-solver-service={kubectl.namespace}/replicas")
         start("--acme-http01-solver-listen-address=", *service)
         start(f"--acme-http01-solver-listen-address=:{PORT + 2}", *service, leads=False)
