@@ -56,18 +56,14 @@ class VaultSetup:
     #: Every credential that was handed out: none may be seen anywhere.
     given: list[str] = field(default_factory=list[str], repr=False)
 
-    def sign_count(self) -> int:
-        """Signing requests so far, by Vault's audit device."""
-        return sum("/sign/" in path for path in self.audited())
-
-    def audited(self) -> list[str]:
-        """Paths of all requests so far, without the administrator's."""
-        paths: list[str] = []
-        for line in self.vault.files.audit.read_text().splitlines():
-            entry = json.loads(line)
-            if entry["type"] == "request" and "root" not in entry.get("auth", {}).get("policies", []):
-                paths.append(entry["request"]["path"])
-        return paths
+    def audited(self) -> list[tuple[str, str]]:
+        """All requests so far: path, and the token's accessor (hashed; empty for none)."""
+        entries = map(json.loads, self.vault.files.audit.read_text().splitlines())
+        return [
+            (entry["request"]["path"], entry.get("auth", {}).get("accessor", ""))
+            for entry in entries
+            if entry["type"] == "request"
+        ]
 
     def secret_id(self) -> str:
         """A new secret ID of the AppRole."""

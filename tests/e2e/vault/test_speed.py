@@ -14,11 +14,12 @@ from bench.api import Api
 from devcluster import Cluster
 from tests.e2e.harness import Kubectl, Operator, is_true
 from tests.e2e.test_certificates import certificate, writes_since
-from tests.e2e.vault.setup import VaultSetup, app_role
+from tests.e2e.vault.setup import ROLES, VaultSetup, app_role
 
 pytestmark = pytest.mark.usefixtures("operator")
 
 COUNT = 100
+SIGN = "pki_int/sign/speed"
 #: The owner's targets on two cores, Vault's own work included: Certificates a second, and Vault requests for each. The
 #: rate is asked of the share of the machine that others have left.
 RATE = 20.0
@@ -50,7 +51,11 @@ async def test_a_hundred_certificates(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """At least 20 a second, at most 1.1 Vault requests each, eight object writes each."""
-    kubectl.apply(app_role(vault, kubectl))
+    # A role of PKI of its own: other tests' issuers may still be asking this Vault.
+    vault.vault.call("POST", "pki_int/roles/speed", ROLES["open"])
+    issuer = app_role(vault, kubectl)
+    issuer["spec"]["vault"]["path"] = SIGN
+    kubectl.apply(issuer)
     kubectl.wait_ready("vault", kind="issuer")
     position, asked = cluster.audit_log.stat().st_size, len(vault.audited())
     parts = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -60,17 +65,20 @@ async def test_a_hundred_certificates(
     used, busy = procfs.cpu_seconds(ours) - before[0], procfs.machine_cpu_seconds() - before[1]
     left = min(1.0, (2 * took - (busy - used)) / (2 * took))
     await asyncio.sleep(1)  # the last temporary keys are deleted after Ready
-    requests = Counter(path.partition("/login")[1] or path for path in vault.audited()[asked:])
+    audited = vault.audited()
+    tokens = {accessor for path, accessor in audited if path == SIGN}
+    requests = Counter(path for path, accessor in audited[asked:] if accessor in tokens)
+    logins = len(tokens)
     writes = Counter(
         (verb, what) for verb, what, code in writes_since(cluster, position, namespace) if what != "events"
     )
     with capsys.disabled():
         print(
             f"\nVault: {COUNT} ECDSA Certificates in {took:.2f} s, {COUNT / took:.0f}/s; "
-            f"{requests.total() / COUNT:.2f} Vault requests and {writes.total() / COUNT:.2f} object writes each, "
+            f"{(requests.total() + logins) / COUNT:.2f} Vault requests and {writes.total() / COUNT:.2f} object writes each, "
             f"{1000 * used / COUNT:.0f} ms CPU each; others left {100 * left:.0f} % of two cores"
         )
-    assert requests["pki_int/sign/open"] == COUNT
-    assert requests.total() <= VAULT_REQUESTS * COUNT, requests
+    assert requests[SIGN] == COUNT
+    assert requests.total() + logins <= VAULT_REQUESTS * COUNT, requests
     assert writes.total() == 8 * COUNT, writes
     assert COUNT / took >= RATE * left
