@@ -2,8 +2,8 @@
 
 import pytest
 
-from certwright.__main__ import parser, settings_of
 from certwright.gates import GATES, SIGNING_REQUESTS, parse_gates, without_effect
+from certwright.options import parser, settings_of
 
 
 @pytest.mark.parametrize(

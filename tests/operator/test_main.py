@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from certwright.__main__ import _run_until_done, parser, settings_of
+from certwright.__main__ import _run_until_done
 from certwright.ignoredflags import ignored_flags
+from certwright.options import parser, settings_of
 
 
 def test_where_issuers_may_be_is_set_by_flags() -> None:

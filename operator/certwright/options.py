@@ -1,0 +1,347 @@
+"""The options of ``certwright run``, and the settings that they ask for.
+
+Flags have cert-manager's names wherever it has them, so that manifests with ``extraArgs`` keep working.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from certwright import __version__, flagtypes
+from certwright.gates import SIGNING_REQUESTS
+from certwright.ignoredflags import add_ignored_flags
+from certwright.settings import (
+    AcmeSettings,
+    ApprovalSettings,
+    HTTP01Settings,
+    IssuanceSettings,
+    IssuerSettings,
+    LeaseSettings,
+    QueueSettings,
+    ServingSettings,
+    Settings,
+    ShimSettings,
+)
+from certwright.webhook.options import add_webhook_command
+from certwright_issuers.egress import EgressPolicy
+
+APPROVER = "certificaterequests-approver"
+INGRESS_SHIM = "ingress-shim"
+
+
+class Options(Protocol):
+    """A group of options of argparse, whose own type is private."""
+
+    def add_argument(self, *names: str, **properties: Any) -> argparse.Action:
+        """Add an option."""
+        ...
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    root = argparse.ArgumentParser(prog="certwright", description="A certificate operator for Kubernetes.")
+    root.add_argument("--version", action="version", version=f"certwright {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run the operator until SIGTERM",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Run the operator until SIGTERM.",
+    )
+    _cluster_options(run.add_argument_group("cluster"))
+    _lease_options(run.add_argument_group("leader election"))
+    _issuance_options(run.add_argument_group("issuance"))
+    _issuer_options(run.add_argument_group("issuers outside the process"))
+    _http01_options(run.add_argument_group("ACME HTTP-01 challenges"))
+    _shim_options(run.add_argument_group("annotated Ingresses"))
+    _observation_options(run.add_argument_group("observation"))
+    add_ignored_flags(run)
+    add_webhook_command(commands)
+    return root
+
+
+def _cluster_options(group: Options) -> None:
+    defaults = Settings()
+    group.add_argument("--kubeconfig", help="path; else the pod's service account, else $KUBECONFIG or ~/.kube/config")
+    group.add_argument("--context", help="context of the kubeconfig; else its current one")
+    group.add_argument("--namespace", default="", help="serve this namespace only, and no ClusterIssuers")
+    group.add_argument(
+        "--cluster-resource-namespace",
+        default=defaults.cluster_resource_namespace,
+        help="where the Secrets of ClusterIssuers are",
+    )
+    group.add_argument(
+        "--concurrent-workers",
+        type=flagtypes.positive,
+        default=defaults.queue.workers,
+        help="objects reconciled at once",
+    )
+
+
+def _lease_options(group: Options) -> None:
+    lease = LeaseSettings()
+    group.add_argument(
+        "--leader-elect",
+        type=flagtypes.boolean,
+        nargs="?",
+        const=True,
+        default=lease.enabled,
+        help="write only as the Lease's holder",
+    )
+    group.add_argument("--leader-election-namespace", default=lease.namespace, help="where the Lease is")
+    group.add_argument(
+        "--leader-election-lease-duration",
+        type=flagtypes.seconds,
+        default=lease.duration,
+        help="trust in a silent holder",
+    )
+    group.add_argument(
+        "--leader-election-renew-deadline",
+        type=flagtypes.seconds,
+        default=lease.renew_deadline,
+        help="writes stop after this without a renewal",
+    )
+    group.add_argument(
+        "--leader-election-retry-period",
+        type=flagtypes.seconds,
+        default=lease.renew_interval,
+        help="between two renewals",
+    )
+
+
+def _issuance_options(group: Options) -> None:
+    issuance = IssuanceSettings()
+    group.add_argument(
+        "--controllers",
+        type=flagtypes.words,
+        default=("*",),
+        help=f"list; -{APPROVER} and -{INGRESS_SHIM} switch these off",
+    )
+    group.add_argument(
+        "--feature-gates",
+        type=flagtypes.feature_gates,
+        default=dict[str, bool](),
+        metavar="NAME=BOOL,...",
+        help=f"cert-manager's; {SIGNING_REQUESTS}=true signs requests of certificates.k8s.io",
+    )
+    group.add_argument(
+        "--approve-signer-names",
+        type=flagtypes.words,
+        default=("*",),
+        help="signers whose requests are approved, as in RBAC",
+    )
+    group.add_argument(
+        "--enable-certificate-owner-ref",
+        type=flagtypes.boolean,
+        nargs="?",
+        const=True,
+        default=issuance.certificate_owner_ref,
+        help="delete a Secret with its Certificate",
+    )
+    group.add_argument(
+        "--copied-annotation-prefixes",
+        type=flagtypes.words,
+        default=issuance.copied_annotation_prefixes,
+        help="annotations that requests inherit",
+    )
+    group.add_argument(
+        "--certificate-request-minimum-backoff-duration",
+        type=flagtypes.duration,
+        default=issuance.min_request_backoff,
+        help="pause after a first failed issuance; it doubles",
+    )
+    group.add_argument(
+        "--certificate-request-maximum-backoff-duration",
+        type=flagtypes.duration,
+        default=issuance.max_request_backoff,
+        help="longest pause between attempts",
+    )
+    group.add_argument(
+        "--renewal-jitter",
+        type=float,
+        default=issuance.renewal_jitter,
+        help="share (0 to 0.5) of the time from renewal to expiry by which renewals are spread earlier",
+    )
+
+
+def _issuer_options(group: Options) -> None:
+    group.add_argument(
+        "--max-concurrent-challenges",
+        type=flagtypes.positive,
+        default=AcmeSettings().max_challenges,
+        help="ACME challenges worked on at once",
+    )
+    group.add_argument(
+        "--max-concurrent-acme-requests",
+        type=flagtypes.positive,
+        default=AcmeSettings().max_requests,
+        help="requests in flight for one ACME account",
+    )
+    group.add_argument(
+        "--issuer-egress-allow",
+        type=flagtypes.networks,
+        default=(),
+        help="networks (CIDR) that issuers may always be at, loopback included",
+    )
+    group.add_argument(
+        "--issuer-egress-deny", type=flagtypes.networks, default=(), help="networks (CIDR) that issuers must not be at"
+    )
+    group.add_argument(
+        "--issuer-egress-private",
+        type=flagtypes.boolean,
+        nargs="?",
+        const=True,
+        default=EgressPolicy().private,
+        help="whether issuers may be at private addresses",
+    )
+    issuers = IssuerSettings()
+    for scope, default in (
+        ("cluster-issuer", issuers.cluster_ambient_credentials),
+        ("issuer", issuers.ambient_credentials),
+    ):
+        group.add_argument(
+            f"--{scope}-ambient-credentials",
+            type=flagtypes.boolean,
+            nargs="?",
+            const=True,
+            default=default,
+            help="let them use the operator's own cloud credentials",
+        )
+
+
+def _http01_options(group: Options) -> None:
+    settings = HTTP01Settings()
+    group.add_argument(
+        "--acme-http01-solver-listen-address",
+        default=settings.listen_address,
+        help="where this process answers challenges; empty: it does not",
+    )
+    group.add_argument(
+        "--acme-http01-solver-address",
+        type=flagtypes.solver_addresses,
+        default=(),
+        help="list of IP[:port] at which ingress controllers reach the replicas, for operators outside the cluster",
+    )
+    group.add_argument(
+        "--acme-http01-solver-service",
+        type=flagtypes.namespaced_name,
+        default="",
+        help="NAMESPACE/NAME of the Service that selects the replicas; else $POD_IP is the only address",
+    )
+    group.add_argument(
+        "--acme-http01-solver-nameservers",
+        type=flagtypes.nameservers,
+        default=(),
+        help="list of DNS servers IP[:port] that self-checks ask; else as the system resolves names",
+    )
+    group.add_argument(
+        "--acme-http01-solver-extra-labels",
+        type=flagtypes.labels,
+        default={},
+        help="list of key=value for what is made for challenges",
+    )
+
+
+def _shim_options(group: Options) -> None:
+    shim = ShimSettings()
+    group.add_argument(
+        "--auto-certificate-annotations",
+        type=flagtypes.words,
+        default=shim.auto_annotations,
+        help="annotations that, when true, ask for a Certificate of the default issuer",
+    )
+    group.add_argument(
+        "--extra-certificate-annotations",
+        type=flagtypes.words,
+        default=shim.extra_annotations,
+        help="annotations that Certificates inherit from their Ingress",
+    )
+    group.add_argument(
+        "--default-issuer-name", default=shim.default_issuer_name, help="issuer of Ingresses that name none"
+    )
+    group.add_argument("--default-issuer-kind", default=shim.default_issuer_kind, help="its kind")
+    group.add_argument("--default-issuer-group", default=shim.default_issuer_group, help="its API group")
+
+
+def _observation_options(group: Options) -> None:
+    serving = ServingSettings()
+    group.add_argument("--metrics-listen-address", default=serving.metrics_address, help="Prometheus; empty: off")
+    group.add_argument(
+        "--healthz-listen-address",
+        "--internal-healthz-listen-address",
+        default=serving.health_address,
+        help="/livez and /readyz; empty: off",
+    )
+    group.add_argument("--logging-format", choices=("text", "json"), default="text", help="of the log on stderr")
+    group.add_argument(
+        "-v", "--v", type=int, default=2, metavar="LEVEL", help="0 warnings, 2 events, 4 and more debugging"
+    )
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that the options ask for."""
+    controllers: tuple[str, ...] = options.controllers
+    return Settings(
+        kubeconfig=options.kubeconfig,
+        context=options.context,
+        namespace=options.namespace,
+        cluster_resource_namespace=options.cluster_resource_namespace,
+        signing_requests=options.feature_gates.get(SIGNING_REQUESTS, False),
+        lease=LeaseSettings(
+            enabled=options.leader_elect,
+            namespace=options.leader_election_namespace,
+            duration=options.leader_election_lease_duration,
+            renew_deadline=options.leader_election_renew_deadline,
+            renew_interval=options.leader_election_retry_period,
+        ),
+        queue=QueueSettings(workers=options.concurrent_workers),
+        issuance=IssuanceSettings(
+            min_request_backoff=options.certificate_request_minimum_backoff_duration,
+            max_request_backoff=options.certificate_request_maximum_backoff_duration,
+            certificate_owner_ref=options.enable_certificate_owner_ref,
+            copied_annotation_prefixes=options.copied_annotation_prefixes,
+            renewal_jitter=options.renewal_jitter,
+        ),
+        http01=HTTP01Settings(
+            listen_address=options.acme_http01_solver_listen_address,
+            addresses=options.acme_http01_solver_address,
+            service=options.acme_http01_solver_service,
+            pod_ip=os.environ.get("POD_IP", ""),
+            nameservers=options.acme_http01_solver_nameservers,
+            extra_labels=options.acme_http01_solver_extra_labels,
+        ),
+        acme=AcmeSettings(
+            max_challenges=options.max_concurrent_challenges, max_requests=options.max_concurrent_acme_requests
+        ),
+        egress=EgressPolicy(
+            allow=options.issuer_egress_allow,
+            deny=options.issuer_egress_deny,
+            private=options.issuer_egress_private,
+        ),
+        issuers=IssuerSettings(
+            cluster_ambient_credentials=options.cluster_issuer_ambient_credentials,
+            ambient_credentials=options.issuer_ambient_credentials,
+        ),
+        approval=ApprovalSettings(
+            enabled=_switched_on(APPROVER, controllers), signer_names=options.approve_signer_names
+        ),
+        shim=ShimSettings(
+            enabled=_switched_on(INGRESS_SHIM, controllers),
+            auto_annotations=options.auto_certificate_annotations,
+            extra_annotations=options.extra_certificate_annotations,
+            default_issuer_name=options.default_issuer_name,
+            default_issuer_kind=options.default_issuer_kind,
+            default_issuer_group=options.default_issuer_group,
+        ),
+        serving=ServingSettings(
+            metrics_address=options.metrics_listen_address, health_address=options.healthz_listen_address
+        ),
+    )
+
+
+def _switched_on(controller: str, controllers: Sequence[str]) -> bool:
+    """As in ``--controllers``: named, or all with ``*``, and not taken out again."""
+    return f"-{controller}" not in controllers and ("*" in controllers or controller in controllers)
