@@ -340,3 +340,25 @@ def test_an_order_that_no_request_stands_behind_is_left_alone(kubectl: Kubectl, 
         assert found is not None
         assert not found.get("status")
     assert requests_of(ca, since) == []
+
+
+def test_a_challenge_that_no_order_wants_is_removed(kubectl: Kubectl, ca: AcmeCA) -> None:
+    """With an owner, and with a solver of its own: nothing is set up for it."""
+    hanging(kubectl, ca)
+    (challenge,) = kubectl.all("challenges.acme.cert-manager.io")
+    owners = challenge["metadata"]["ownerReferences"]
+    solver = {"http01": {"ingress": {"ingressClassName": "stolen"}}}
+    forged = {
+        **{name: challenge[name] for name in ("apiVersion", "kind")},
+        "metadata": {"name": "forged", "ownerReferences": owners},
+        "spec": {**challenge["spec"], "solver": solver, "dnsName": "bank.example.test"},
+    }
+    kubectl.apply(forged)
+    deadline = time.monotonic() + 20
+    while kubectl.get("challenges.acme.cert-manager.io", "forged") is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    classes = {ingress["spec"].get("ingressClassName") for ingress in kubectl.all("ingresses")}
+    assert classes == {"none"}
+    ca.point("web.example.test")
+    assert revision(kubectl.wait_ready("web", seconds=60)) == 1
