@@ -183,3 +183,17 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     cluster.kubectl("apply", "-f", str(ROOT / "deploy"))
+    # A mutating policy answers 503 until the API server has seen the schema of a new CRD, as its message says.
+    probe = yaml.safe_dump(
+        {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "CertificateRequest",
+            "metadata": {"name": "probe"},
+            "spec": {"request": "cHJvYmU=", "issuerRef": {"name": "none"}},
+        }
+    )
+    deadline = time.monotonic() + 60
+    create = ("create", "--dry-run=server", "-f", "-")
+    while "not found" in (answer := cluster.kubectl(*create, input=probe, check=False).stderr):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.2)
