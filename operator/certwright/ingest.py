@@ -6,6 +6,7 @@ An event that tells nothing new (an echo of an own write, a repeated list) ends 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -23,6 +24,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+#: Bookmarks come each minute on every watch, so a healthy one is never silent for long (seconds).
+FRESH = 90.0
+DEAF = 300.0
+
+
 class Ingest:
     """The one place where events enter."""
 
@@ -30,6 +36,20 @@ class Ingest:
         self._store = store
         self._queue = queue
         self._shim = shim
+        #: Kind -> when something was heard of it, on ``time.monotonic``.
+        self._heard: dict[str, float] = {}
+
+    def hear(self, kind: str) -> None:
+        """The API server has said something about a kind, if only that there is nothing new."""
+        self._heard[kind] = time.monotonic()
+
+    def deaf(self) -> set[str]:
+        """Kinds of which nothing was heard for long, although something was of others: their watch is dead."""
+        now = time.monotonic()
+        ages = {kind: now - heard for kind, heard in self._heard.items()}
+        if not ages or min(ages.values()) > FRESH:
+            return set()
+        return {kind for kind, age in ages.items() if age > DEAF}
 
     def holds(self, key: Key, uid: str, version: str) -> bool:
         """Whether an event with this version of an object would tell nothing."""

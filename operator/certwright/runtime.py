@@ -73,6 +73,8 @@ logger = logging.getLogger(__name__)
 CRD_PAUSE = 2.0
 #: Kopf ending more often than this within ten minutes ends the process: a fresh one may see clearer.
 KOPF_RESTARTS = 5
+#: Seconds between two looks at whether every kind is still heard of.
+LISTEN_PAUSE = 60.0
 #: What Events may take after the last reconcile.
 EVENT_DRAIN = 0.5
 
@@ -162,6 +164,7 @@ class Runtime:
             background = [
                 asyncio.create_task(secrets.run(), name="secrets"),
                 asyncio.create_task(self._watch(access), name="kopf"),
+                asyncio.create_task(self._listen(), name="the watch on watches"),
             ]
             if self._settings.signing_requests:
                 watch = SigningRequestWatch(kube, context.signing_requests, self._queue.add)
@@ -265,6 +268,17 @@ class Runtime:
         return resource.path("" if resource is CLUSTER_ISSUERS else self._settings.namespace)
 
     # Watches
+
+    async def _listen(self) -> None:
+        """End the process when a watch is dead although the API server is not: nobody would ever know of its kind again."""
+        before: set[str] = set()
+        while True:
+            await asyncio.sleep(LISTEN_PAUSE)
+            deaf = self._ingest.deaf()
+            # Twice: after a pause of the whole process some kinds are heard of earlier than others.
+            if deaf & before:
+                raise RuntimeError(f"nothing is heard any more of {', '.join(sorted(deaf))}")
+            before = deaf
 
     async def _watch(self, access: Access) -> None:
         """Kopf, started again when it ends by itself (some faults of a watch end it)."""

@@ -72,6 +72,8 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.watching.chunk_size = 500
     # Bookmarks come each minute; the API server ends a watch by itself after this, so a dead one is noticed.
     settings.watching.server_timeout = 300
+    # Never: see session.WatchLines, which knows when a watch is dead.
+    settings.watching.inactivity_timeout = 10**6
     settings.networking.error_backoffs = cast("Any", ForEver(1, 1, 2, 3, 5, 8))
     settings.networking.enforce_retry_after = True
 

@@ -6,6 +6,7 @@ stops (``docs/decisions/0003-kopf-watches.md``). Here a watch that fails in such
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -19,6 +20,8 @@ GONE_LINE = (
     json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}).encode() + b"\n"
 )
 _ERROR_LINE = b'{"type":"ERROR"'
+#: Seconds without a byte after which a watch is dead: bookmarks come each minute.
+INACTIVITY = 75.0
 
 
 class WatchResponse(aiohttp.ClientResponse):
@@ -44,7 +47,9 @@ class WatchResponse(aiohttp.ClientResponse):
 class WatchLines:
     """The body of a watch as a ``StreamReader`` whose ERROR events are all 410, and the end.
 
-    ``gone``: instead of the body, nothing but that event.
+    ``gone``: instead of the body, nothing but that event. A body that is silent for too long raises TimeoutError, on which
+    Kopf watches anew. Kopf's own clock for that runs on while it deals with an event; when it strikes then (the process
+    was stopped for a minute), the watcher's task is cancelled and nobody is told.
     """
 
     def __init__(self, body: aiohttp.StreamReader, *, gone: bool = False) -> None:
@@ -57,16 +62,17 @@ class WatchLines:
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         """Whole lines, as they come; the method Kopf reads with."""
         rest = b""
-        if not self._gone:
-            async for chunk in self._body.iter_chunked(size):
-                lines, newline, rest = (rest + chunk).rpartition(b"\n")
-                before, error, _ = lines.partition(_ERROR_LINE)
-                if newline and before:
-                    yield before if error else lines + newline
-                if error:
-                    break
-            else:
+        chunks = self._body.iter_chunked(size)
+        while not self._gone:
+            async with asyncio.timeout(INACTIVITY):
+                chunk = await anext(chunks, None)
+            if chunk is None:
                 return
+            lines, newline, rest = (rest + chunk).rpartition(b"\n")
+            before, error, _ = lines.partition(_ERROR_LINE)
+            if newline and before:
+                yield before if error else lines + newline
+            self._gone = bool(error)
         yield GONE_LINE
 
 

@@ -66,6 +66,7 @@ class Tap:
 
     def lines(self, kind: str, lines: list[bytes]) -> list[bytes]:
         """Of a watch's lines those that Kopf has to see."""
+        self._ingest.hear(kind)
         return [line for line in lines if line and not self._is_old(kind, line)]
 
     def _is_old(self, kind: str, line: bytes) -> bool:
@@ -78,6 +79,7 @@ class Tap:
 
     def page(self, kind: str, path: str, query: MultiMapping[str], body: bytes) -> Any:
         """A page of a list, decoded, with those of its items that Kopf has to see."""
+        self._ingest.hear(kind)
         page = msgspec.json.decode(body, type=_Page)
         whole: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         if "continue" not in query:

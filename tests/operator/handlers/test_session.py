@@ -1,5 +1,6 @@
 """Answers that would end Kopf, as Kopf then sees them: over a real connection, read the way Kopf reads."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -90,3 +91,34 @@ async def test_lines_pass_whole_however_they_arrive(size: int) -> None:
     events = [json.loads(line) for line in b"".join(out).splitlines()]
     assert [event["type"] for event in events] == ["ADDED"] * 3 + ["ERROR"]
     assert events[-1]["object"]["code"] == 410
+
+
+async def test_a_silent_watch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By TimeoutError, on which Kopf connects again; what came before was passed on."""
+    monkeypatch.setattr("certwright.handlers.session.INACTIVITY", 0.05)
+
+    async def chunks(_: int) -> AsyncIterator[bytes]:
+        yield EVENT
+        await asyncio.sleep(30)
+
+    body: Any = SimpleNamespace(iter_chunked=chunks)
+    reading = WatchLines(body).iter_chunked(0)
+    assert await anext(reading) == EVENT
+    with pytest.raises(TimeoutError):
+        await anext(reading)
+
+
+async def test_a_busy_reader_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only waiting for the server counts: nobody is cancelled while dealing with an event."""
+    monkeypatch.setattr("certwright.handlers.session.INACTIVITY", 0.05)
+
+    async def chunks(_: int) -> AsyncIterator[bytes]:
+        yield EVENT
+        yield EVENT
+
+    body: Any = SimpleNamespace(iter_chunked=chunks)
+    seen = 0
+    async for _ in WatchLines(body).iter_chunked(0):
+        await asyncio.sleep(0.15)
+        seen += 1
+    assert seen == 2
