@@ -22,7 +22,7 @@ from certwright.challengeslots import Target
 from certwright.errors import Forbidden, KubeError, NotFound, Refused
 from certwright.kube import CHALLENGES
 from certwright.reconcile.acme.memory import Memo
-from certwright.reconcile.acme.orders import DURABLE, remaining
+from certwright.reconcile.acme.orders import DURABLE, SLOW_SUCCESS, remaining
 from certwright.reconcile.acme.requests import LOST, request_of
 from certwright.reconcile.acme.trouble import expiry_of, judge
 from certwright.reconcile.acme.wanted import is_wanted, wanted_challenges
@@ -256,7 +256,7 @@ class _Walk:
                 self._context.reporter.warning(_about(self._challenge), "CleanUpError", str(error))
         # From then on it was worked on; a burst's challenges wait in line before.
         began = self._challenge.status.presented_at or self._challenge.metadata.creation_timestamp
-        slow = self._context.now() - began > QUIET
+        slow = self._context.now() - began > SLOW_SUCCESS
         await self._write(
             state=state,
             reason=reason,

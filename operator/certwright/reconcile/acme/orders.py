@@ -46,12 +46,12 @@ logger = logging.getLogger(__name__)
 IDLE = 300.0
 #: How soon a solver that refuses is asked again, in seconds: an Ingress may have come. A changed issuer comes sooner.
 REFUSED_RECHECK = 60.0
+#: Happy ends are told in an Event when they took this long; else nobody was looking (docs/divergences.md).
+SLOW_SUCCESS = timedelta(seconds=30)
 #: Waits that are worth a write, so that a restart does not cut them short.
 DURABLE = timedelta(minutes=1)
 #: Characters of ``status.reason``, far below the 4 KB of a condition's message.
 REASON_LIMIT = 3000
-#: Happy ends are told in an Event when they took this long; else nobody was looking (docs/divergences.md).
-QUIET = timedelta(seconds=10)
 
 
 async def reconcile_order(context: Context, key: Key) -> float | None:
@@ -232,7 +232,7 @@ class _Walk:
         chain = await self._client.download(seen.certificate, self._acme.preferred_chain)
         await self._write(state="valid", certificate=chain.pem, reason="")
         self._context.acme.forget(self._key)
-        if self._context.now() - self._order.metadata.creation_timestamp > QUIET:
+        if self._context.now() - self._order.metadata.creation_timestamp > SLOW_SUCCESS:
             self._context.reporter.normal(self._about(), "Complete", "Order completed successfully")
         await _remove(self._context, self._context.store.challenges.owned_by(self._order.metadata.uid))
 
