@@ -9,6 +9,7 @@ import pytest
 
 from devcluster import Cluster
 from tests.e2e.admission import Live, Row, accepted, answers, certificate, judge, named, refused, request
+from tests.e2e.harness import Operator, resting
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +43,13 @@ def verdict(type_: str, status: str = "True", **fields: str) -> dict[str, str]:
 
 BARE = {"type": "Approved", "status": "True", "lastTransitionTime": WHEN}
 APPROVED, DENIED, READY = verdict("Approved"), verdict("Denied"), verdict("Ready", "False")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undecided(cluster: Cluster, operator: Operator) -> Iterator[None]:
+    """The operator rests: it would approve the requests before the tests do."""
+    with resting(cluster, operator):
+        yield
 
 
 @pytest.fixture(scope="module")
