@@ -110,11 +110,9 @@ class _News:
         return getattr(self._body, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Whole lines; the method Kopf reads with."""
-        rest = b""
-        async for chunk in self._body.iter_chunked(size):
-            *lines, rest = (rest + chunk).split(b"\n")
-            news = self._tap.lines(self._kind, lines)
+        """Whole lines, as ``session.WatchLines`` gives them; the method Kopf reads with."""
+        async for lines in self._body.iter_chunked(size):
+            news = self._tap.lines(self._kind, lines.split(b"\n"))
             if news:
                 yield b"\n".join(news) + b"\n"
 
