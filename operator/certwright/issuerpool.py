@@ -19,10 +19,12 @@ from typing import Any
 import msgspec
 
 from certwright.accounts import Accounts
+from certwright.accountsecrets import secret_names
 from certwright.accounttokens import ServiceAccountTokens
 from certwright.api import ACMEIssuer, ACMEIssuerStatus, IssuerRef
 from certwright.api import Issuer as IssuerObject
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
+from certwright.beside import Beside, T
 from certwright.errors import NotFound
 from certwright.kube import SECRETS, KubeClient
 from certwright.secretfacts import Secret
@@ -43,9 +45,6 @@ ACME = "acme"
 NOT_CHECKED = Health(ready=False, reason="NotChecked", message="has not been checked yet")
 #: Seconds between two checks that failed signatures ask for.
 CHECK_PAUSE = 2.0
-
-#: Makes a check that may take long, known by a name. Raises something else than an IssuerError if there is no answer yet.
-Beside = Callable[[Hashable, Callable[[], Awaitable[Health]]], Awaitable[Health]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,8 @@ class IssuerPool:
         """
         type_, config = issuer_type_of(issuer_object)
         if issuer_object.spec.acme is not None:
-            loaded = self._loaded[key] = await self._load_account(key, issuer_object, issuer_object.spec.acme, now)
+            loaded = await self._load_account(key, issuer_object, issuer_object.spec.acme, now, beside)
+            self._loaded[key] = loaded
             return loaded
         if type_ is None:
             loaded = self._loaded[key] = Loaded(_no_type(issuer_object), None, None, ())
@@ -144,7 +144,7 @@ class IssuerPool:
             return loaded
         check = partial(loaded.issuer.check, now)
         try:
-            health = await (check() if loaded.type.in_process else beside(loaded.fingerprint, check))
+            health = await (check() if loaded.type.in_process else beside(("check", key), loaded.fingerprint, check))
         except IssuerError as error:
             issuer = None if isinstance(error, ConfigInvalid) else loaded.issuer
             loaded = replace(loaded, health=_unhealthy(error), issuer=issuer)
@@ -158,12 +158,23 @@ class IssuerPool:
         """The CA has refused the issuer's account: the next :meth:`load` asks it."""
         self._accounts.distrust(key)
 
-    async def _load_account(self, key: Key, issuer_object: IssuerObject, acme: ACMEIssuer, now: datetime) -> Loaded:
+    async def _load_account(
+        self, key: Key, issuer_object: IssuerObject, acme: ACMEIssuer, now: datetime, beside: Beside
+    ) -> Loaded:
         namespace = key.namespace or self._cluster_namespace
         # Before reading: a change while reading must find its way here.
-        names = self._accounts.secret_names(acme)
+        names = secret_names(acme)
         self._store.set_issuer_secrets(key, frozenset(NamespacedName(namespace, name) for name in names))
-        state = await self._accounts.load(key, issuer_object, acme, namespace, now)
+
+        async def ask(lane: Hashable, name: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+            known = self._loaded.get(key)
+            account = known.account if known is not None else None
+            if known is None or known.issuer or (account and not self._accounts.is_current(key, account)):
+                # While the answer is awaited nothing is ordered where, or as whom, the issuer no longer says.
+                self._loaded[key] = Loaded(NOT_CHECKED, None, None, ())
+            return await beside(lane, name, work)
+
+        state = await self._accounts.load(key, issuer_object, acme, namespace, now, ask)
         meta = issuer_object.metadata
         fingerprint = (meta.uid, meta.generation, state.status.uri)
         return Loaded(state.health, None, None, fingerprint, state.client, state.status, state.notes)

@@ -12,7 +12,8 @@ from devcluster import Cluster, acmeca
 from devcluster.acmeca import AcmeCA
 from tests.e2e.acme import FLAGS, ISSUER, NOBODY, issuer, log_end, requests_of
 from tests.e2e.harness import Kubectl, Operator, condition, resting
-from tests.e2e.test_certificates import certificate, revision
+from tests.e2e.insideca import inside_ca
+from tests.e2e.test_certificates import SELF_SIGNED, certificate, revision
 
 ORDERS = "orders.acme.cert-manager.io"
 CHALLENGES = "challenges.acme.cert-manager.io"
@@ -235,6 +236,35 @@ def test_an_operator_killed_while_a_challenge_waits_goes_on_with_it(
     log = ca.cluster.files.log("pebble").read_text()[since:]
     assert log.count("Added order") == 1
     assert log.count("Starting 3 validations.") == 1
+
+
+def test_servers_that_hang_hold_up_nobody(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA) -> None:
+    """16 issuers wait for an answer; others issue as ever, and one whose server is mended is Ready at once."""
+    with inside_ca(cluster) as hanging:
+        hanging.delay = 120
+        bundle = base64.b64encode(hanging.bundle).decode()
+        servers = [f"{hanging.url}?{number}" for number in range(16)]
+        issuers = (issuer(ca, f"hangs{n}", server=server, caBundle=bundle) for n, server in enumerate(servers))
+        kubectl.apply(SELF_SIGNED, *issuers)
+        deadline = time.monotonic() + 20
+        while hanging.in_flight < len(servers):
+            assert time.monotonic() < deadline, hanging.in_flight
+            time.sleep(0.1)
+        took: list[float] = []
+        for number in range(5):
+            began = time.monotonic()
+            kubectl.apply(certificate(f"quick{number}"))
+            kubectl.wait_ready(f"quick{number}")
+            took.append(time.monotonic() - began)
+        assert sorted(took)[2] < 2, took
+        kubectl.apply(issuer(ca, "hangs0"))
+        kubectl.wait_ready("hangs0", kind="issuer", seconds=8)
+        # 30 s without a byte.
+        told = kubectl.wait("issuer", "hangs1", lambda o: condition(o, "Ready"), seconds=60)
+        ready = condition(told, "Ready")
+        assert ready is not None
+        assert (ready["status"], ready["reason"]) == ("False", "ErrRegisterACMEAccount")
+        assert "did not answer in time; next try at " in ready["message"]
 
 
 def test_a_ca_that_has_forgotten_the_account_gets_it_again(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Hashable
 
 from certwright.api import Issuer, IssuerStatus
 from certwright.api.groups import CERTIFICATE_API_VERSION
+from certwright.beside import T
 from certwright.issuerpool import Loaded
 from certwright.kube import CLUSTER_ISSUERS, ISSUERS
 from certwright.reconcile.context import Context
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import Subject, find_condition, with_condition
 from certwright.workqueue import Key
-from certwright_issuers.contract import Health
 
 
 async def reconcile_issuer(context: Context, key: Key) -> float | None:
@@ -24,8 +24,8 @@ async def reconcile_issuer(context: Context, key: Key) -> float | None:
         return None
     before = context.issuers.find_key(key)
 
-    async def beside(name: Hashable, check: Callable[[], Awaitable[Health]]) -> Health:
-        return await context.outside.call(("check", key), name, key, check)
+    async def beside(lane: Hashable, name: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        return await context.outside.call(lane, name, key, work)
 
     loaded = await context.issuers.load(key, issuer, context.now(), beside)
     await _report(context, key, issuer, loaded)
