@@ -53,6 +53,7 @@ COMPONENTS = {
     "pebble-challtestsrv": Component("kube", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv"),
     "vault": Component("vault", "github.com/hashicorp/vault"),
     "contour": Component("contour", "github.com/projectcontour/contour/cmd/contour"),
+    "cmctl": Component("cmctl", "github.com/cert-manager/cmctl/v2"),
     "contour-crds.yaml": Component(
         "contour", "github.com/projectcontour/contour", file="examples/contour/01-crds.yaml"
     ),

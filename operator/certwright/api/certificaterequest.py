@@ -21,6 +21,10 @@ from certwright.api.meta import (
     immutable,
 )
 
+#: `cmctl check api` and cert-manager's startupapicheck make a bad request on trial and take the API for ready when it is
+#: refused in these words, whoever refuses it.
+REFUSED_WORDS = 'admission webhook "webhook.cert-manager.io" denied the request: spec.request'
+
 
 class CertificateRequestSpec(Model, frozen=True, kw_only=True):
     """What is to be signed. Immutable."""
@@ -49,7 +53,7 @@ class CertificateRequestSpec(Model, frozen=True, kw_only=True):
             rules=(
                 Rule(
                     "string(self).contains('-----BEGIN CERTIFICATE REQUEST-----')",
-                    "request must be a certificate signing request in PEM",
+                    f"request must be a certificate signing request in PEM (cmctl check api knows this as: {REFUSED_WORDS})",
                 ),
             ),
         ),
