@@ -48,8 +48,9 @@ class QueueSettings:
 
     #: Reconciles at once. Each one waits for the API server nearly all of its time.
     workers: int = 24
-    #: Reconciles at once that talk to CAs; they have tasks of their own, so this bounds memory and not load.
-    slow_workers: int = 512
+    #: Reconciles at once that may wait for one issuer's server, beside the challenges that are worked on; they have tasks
+    #: of their own, so this bounds memory and not load.
+    slow_workers: int = 64
     #: First and longest pause after an attempt that failed for a reason that may pass (doubling, with jitter).
     min_backoff: float = 0.25
     max_backoff: float = 60.0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Hashable
 
+from certwright.api import Challenge, Order
 from certwright.errors import (
     AlreadyExists,
     Conflict,
@@ -29,6 +31,8 @@ from certwright.reconcile.outside import Waiting
 from certwright.reconcile.signing import reconcile_request
 from certwright.reconcile.signingrequests import reconcile_signing_request
 from certwright.signingrequests import key_of
+from certwright.slowlanes import SlowLanes
+from certwright.store import issuer_key
 from certwright.workqueue import Backoff, Key
 
 logger = logging.getLogger(__name__)
@@ -49,8 +53,7 @@ RECONCILERS = {
 }
 #: Seconds until a key is taken again that could not be worked on because the Lease was late.
 FENCED_PAUSE = 0.5
-#: Kinds whose reconcile talks to servers that may take a minute to answer: each key has a task of its own for as long as
-#: that takes, so that a slow CA keeps no worker from the others.
+#: Kinds whose reconcile talks to servers that may take a minute to answer: no worker waits for them (``slowlanes``).
 SLOW = frozenset({"Issuer", "ClusterIssuer", "Order", "Challenge"})
 
 
@@ -65,8 +68,8 @@ class Workers:
         settings = context.settings.queue
         self._backoff = Backoff(settings.min_backoff, settings.max_backoff)
         self._tasks: list[asyncio.Task[None]] = []
-        self._slow: set[asyncio.Task[None]] = set()
-        self._slow_slots = asyncio.Semaphore(settings.slow_workers)
+        width = context.settings.acme.max_challenges + settings.slow_workers
+        self._slow = SlowLanes(width, self._take)
         #: Reconciles begun, and those of them that failed; conflicts are no failures.
         self.syncs: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
         self.sync_errors: dict[str, int] = dict.fromkeys(RECONCILERS, 0)
@@ -82,6 +85,7 @@ class Workers:
         if not leading:
             self._leading.clear()
             self._context.queue.clear()
+            self._give_up_waiting()
             self._context.staged.clear()
             self._context.acme.clear()
             self._context.outside.clear()
@@ -95,6 +99,7 @@ class Workers:
     async def drain(self, seconds: float) -> bool:
         """Take no more keys and let those in flight finish; False if they did not in time. Ends the tasks."""
         self._leading.clear()
+        self._give_up_waiting()
         try:
             async with asyncio.timeout(seconds):
                 await self._context.queue.idle()
@@ -104,7 +109,7 @@ class Workers:
             )
             return False
         finally:
-            ending = [*self._tasks, *self._slow]
+            ending = [*self._tasks, *self._slow.tasks]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
@@ -115,17 +120,27 @@ class Workers:
         while True:
             await self._leading.wait()
             key = await queue.get()
-            if key.kind not in SLOW:
+            if key.kind in SLOW:
+                self._slow.add(self._lane(key), key)
+            else:
                 await self._take(key)
-                continue
-            await self._slow_slots.acquire()
-            task = asyncio.create_task(self._take(key), name=str(key))
-            self._slow.add(task)
-            task.add_done_callback(self._slow_done)
 
-    def _slow_done(self, task: asyncio.Task[None]) -> None:
-        self._slow.discard(task)
-        self._slow_slots.release()
+    def _lane(self, key: Key) -> Hashable:
+        """Whom the reconcile of a key may have to wait for: an issuer's server, for its orders or the self-checks."""
+        store = self._context.store
+        found: Order | Challenge | None
+        match key.kind:
+            case "Order":
+                found = store.orders.get(key)
+            case "Challenge":
+                found = store.challenges.get(key)
+            case _:
+                return key
+        return key.kind, issuer_key(found.spec.issuer_ref, key.namespace) if found is not None else None
+
+    def _give_up_waiting(self) -> None:
+        for key in self._slow.give_up():
+            self._context.queue.done(key)
 
     async def _take(self, key: Key) -> None:
         current_key.set(str(key))

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import random
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -87,11 +87,45 @@ class DeadlineHeap(Generic[K]):
         return self._heap[0][0] if self._heap else None
 
 
+class FairLine:
+    """Keys in line, each at most once, served round robin over their namespaces."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(len(keys) for keys in self._keys.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def __iter__(self) -> Iterator[Key]:
+        return (key for keys in self._keys.values() for key in keys)
+
+    def add(self, key: Key) -> None:
+        """Put ``key`` at the end of its namespace's line, unless it is in it."""
+        self._keys.setdefault(key.namespace, OrderedDict())[key] = None
+
+    def pop(self) -> Key:
+        """Remove and return the next key. There must be one."""
+        namespace, keys = next(iter(self._keys.items()))
+        key, _ = keys.popitem(last=False)
+        if keys:
+            self._keys.move_to_end(namespace)
+        else:
+            del self._keys[namespace]
+        return key
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._keys.clear()
+
+
 class WorkQueue:
     """Keys to reconcile. One event loop; not thread safe."""
 
     def __init__(self) -> None:
-        self._ready: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+        self._ready = FairLine()
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         self._deadlines: DeadlineHeap[Key] = DeadlineHeap()
@@ -102,7 +136,7 @@ class WorkQueue:
         self._idle.set()
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys in self._ready.values())
+        return len(self._ready)
 
     @property
     def in_flight(self) -> int:
@@ -119,7 +153,7 @@ class WorkQueue:
         if key in self._working:
             self._again.add(key)
             return
-        self._ready.setdefault(key.namespace, OrderedDict())[key] = None
+        self._ready.add(key)
         self._wakeup.set()
 
     def add_at(self, key: Key, at: float) -> None:
@@ -147,12 +181,7 @@ class WorkQueue:
         while not self._ready:
             self._wakeup.clear()
             await self._wakeup.wait()
-        namespace, keys = next(iter(self._ready.items()))
-        key, _ = keys.popitem(last=False)
-        if keys:
-            self._ready.move_to_end(namespace)
-        else:
-            del self._ready[namespace]
+        key = self._ready.pop()
         self._working.add(key)
         self._idle.clear()
         return key

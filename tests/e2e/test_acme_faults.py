@@ -267,6 +267,29 @@ def test_servers_that_hang_hold_up_nobody(cluster: Cluster, kubectl: Kubectl, ca
         assert "did not answer in time; next try at " in ready["message"]
 
 
+def test_orders_that_hang_hold_up_nobody(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA) -> None:
+    """More of them than are worked on at a time: Certificates of other issuers, ACME or not, are issued as ever."""
+    with inside_ca(cluster) as hanging:
+        bundle = base64.b64encode(hanging.bundle).decode()
+        kubectl.apply(SELF_SIGNED, issuer(ca, "hangs", server=hanging.url, caBundle=bundle))
+        kubectl.wait_ready("hangs", kind="issuer")
+        hanging.delay = 120
+        kubectl.apply(*(certificate(f"hangs{number}", issuer={"name": "hangs"}) for number in range(600)))
+        deadline = time.monotonic() + 60
+        while len(kubectl.all(ORDERS)) < 600:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        took: dict[str, list[float]] = {"self-signed": [], "acme": []}
+        for number in range(5):
+            for name, times in took.items():
+                began = time.monotonic()
+                kubectl.apply(certificate(f"{name}{number}", issuer={"name": name}))
+                kubectl.wait_ready(f"{name}{number}", seconds=40)
+                times.append(time.monotonic() - began)
+        assert sorted(took["self-signed"])[2] < 2, took
+        assert sorted(took["acme"])[2] < 8, took
+
+
 def test_a_ca_that_has_forgotten_the_account_gets_it_again(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA) -> None:
     """accountDoesNotExist: registered anew, told, and the certificate is issued without help."""
     before = kubectl.get("issuer", "acme")

@@ -27,7 +27,8 @@ class World:
         self.seen: asyncio.Queue[Key] = asyncio.Queue()
         monkeypatch.setitem(cast("dict[str, Any]", RECONCILERS), "Certificate", self._reconcile)
         monkeypatch.setattr("certwright.worker.FENCED_PAUSE", 0.01)
-        nothing = SimpleNamespace(clear=lambda: None, names=list, all_keys=list)
+        orders = SimpleNamespace(get=lambda _: None)
+        nothing = SimpleNamespace(clear=lambda: None, names=list, all_keys=list, orders=orders)
         parts = {"store": nothing, "signing_requests": nothing, "acme": nothing, "outside": nothing, "staged": nothing}
         context: Any = SimpleNamespace(settings=Settings(), queue=self.queue, **parts)
         self.workers = Workers(cast("Context", context), self.fence)
@@ -79,3 +80,30 @@ async def test_a_lost_lease_ends_the_work(world: World) -> None:
     world.fence.open_until(float("inf"))
     await world.nothing_happens()
     await world.workers.drain(1)
+
+
+async def test_those_who_wait_for_a_slow_server_do_not_delay_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in line is the next leader's; what is being worked on is waited for, and no worker was held up."""
+    begun, gate = 0, asyncio.Event()
+
+    async def slow(_: Context, __: Key) -> None:
+        nonlocal begun
+        begun += 1
+        await gate.wait()
+
+    monkeypatch.setitem(cast("dict[str, Any]", RECONCILERS), "Order", slow)
+    world.fence.open_until(float("inf"))
+    for number in range(300):
+        world.queue.add(Key("Order", "ns", str(number)))
+    world.queue.add(KEY)
+    assert await asyncio.wait_for(world.seen.get(), 5) == KEY
+    assert 60 < begun < 300
+    assert world.queue.in_flight == 300
+    ending = asyncio.create_task(world.workers.drain(5))
+    await asyncio.sleep(0)
+    assert world.queue.in_flight == begun
+    gate.set()
+    assert await ending
+    assert world.queue.in_flight == 0

@@ -123,7 +123,7 @@ class World:
 
     def queued(self) -> set[str]:
         """Names of the Certificates that will be looked at."""
-        return {key.name for keys in self.queue._ready.values() for key in keys}
+        return {key.name for key in self.queue._ready}
 
 
 END = ("BOOKMARK", "", "999")
