@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--operator",
         metavar="COMMAND",
         help="the operator's command line, run without a shell; {kubeconfig} is replaced by a kubeconfig of the service "
-        "account cert-manager/certwright, which is in $KUBECONFIG, too (default: certwright of this environment)",
+        "account cert-manager/cert-manager, which is in $KUBECONFIG, too (default: certwright of this environment)",
     )
     root.add_argument(
         "--against",

@@ -22,7 +22,7 @@ from bench.workloads import ACME, Load, stuck_places
 from devcluster.cluster import Cluster
 from devcluster.demo import install, say
 
-SERVICE_ACCOUNT = ("cert-manager", "certwright")
+SERVICE_ACCOUNT = ("cert-manager", "cert-manager")
 
 
 class Failed(Exception):

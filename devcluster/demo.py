@@ -47,8 +47,8 @@ def install(cluster: Cluster) -> None:
 @contextlib.contextmanager
 def operator(cluster: Cluster, *flags: str) -> Generator[None]:
     """certwright, with the rights of deploy/rbac.yaml and no others."""
-    say("Starting certwright as the service account cert-manager/certwright")
-    access = cluster.service_account_kubeconfig("cert-manager", "certwright")
+    say("Starting certwright as the service account cert-manager/cert-manager")
+    access = cluster.service_account_kubeconfig("cert-manager", "cert-manager")
     log = cluster.files.log("certwright")
     with log.open("ab") as out:
         process = cluster.popen(

@@ -9,7 +9,7 @@ import pytest
 
 from bench.audit import Counts, Tail, count, read
 
-OPERATOR = "system:serviceaccount:cert-manager:certwright"
+OPERATOR = "system:serviceaccount:cert-manager:cert-manager"
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 END = START + timedelta(seconds=10)
 CERT_MANAGER = "cert-manager.io"

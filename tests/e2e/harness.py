@@ -15,7 +15,7 @@ import yaml
 from devcluster import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
-SERVICE_ACCOUNT = ("cert-manager", "certwright")
+SERVICE_ACCOUNT = ("cert-manager", "cert-manager")
 #: For an operator beside another one in the same network.
 NO_PORTS = ("--metrics-listen-address=", "--healthz-listen-address=", "--acme-http01-solver-listen-address=")
 

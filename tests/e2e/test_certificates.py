@@ -82,7 +82,7 @@ def writes_since(cluster: Cluster, position: int, namespace: str) -> list[tuple[
             ref = event.get("objectRef", {})
             if event["verb"] in {"get", "list", "watch"} or ref.get("namespace") != namespace:
                 continue
-            if event["user"]["username"] == "system:serviceaccount:cert-manager:certwright":
+            if event["user"]["username"] == "system:serviceaccount:cert-manager:cert-manager":
                 resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
                 found.append((event["verb"], resource, event["responseStatus"]["code"]))
     return found
