@@ -237,7 +237,9 @@ class Cluster:
         """``host:port`` on this machine's loopback that leads to a port on the namespace's; as long as the process runs."""
         with _listen(0) as listener:
             argv = [sys.executable, "-I", forward.__file__, str(listener.fileno()), str(port)]
-            child = self.popen(argv, pass_fds=(listener.fileno(),))
+            # Not our own output: whoever reads that waits until all who have it are gone.
+            silent = subprocess.DEVNULL
+            child = self.popen(argv, stdout=silent, stderr=silent, pass_fds=(listener.fileno(),))
             return f"127.0.0.1:{listener.getsockname()[1]}", child
 
     def listen_inside(self, address: str = "127.0.0.1", port: int = 0) -> socket.socket:

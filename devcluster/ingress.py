@@ -23,6 +23,8 @@ XDS_PORT = 8001
 ENVOY_HEALTH_PORT = 8002
 PROGRAMS = ("contour", "contour-crds.yaml")
 _ENVOY_FLAGS = ("--service-cluster", NAMESPACE, "--service-node", "envoy", "--log-level", "warn", "--concurrency", "1")
+#: Envoy asks the kernel to end it with its parent: with this shell then, and not with the command that has started both.
+_KEEP = ("sh", "-c", '"$@" & wait', "envoy")
 _OBJECTS = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
     {
@@ -55,7 +57,7 @@ def start(cluster: Cluster) -> Ingress:
     cluster.await_answer("contour", "http://127.0.0.1:8000/healthz")
     bootstrap = cluster.files.root / "envoy.json"
     _bootstrap(programs["contour"], bootstrap)
-    cluster.run("envoy", [str(envoy), "-c", str(bootstrap), *_ENVOY_FLAGS])
+    cluster.run("envoy", [*_KEEP, str(envoy), "-c", str(bootstrap), *_ENVOY_FLAGS])
     cluster.await_answer("envoy", f"http://127.0.0.1:{ENVOY_HEALTH_PORT}/ready")
     return Ingress(cluster)
 
