@@ -49,6 +49,13 @@ class AcmeCA:
         """PEM of the root that its certificates lead to; new at each start."""
         return self.cluster.request(f"https://{ADDRESS}:{MANAGEMENT_PORT}/roots/0", verify=False)
 
+    def suggest(self, chain: bytes, answer: str) -> None:
+        """Have renewal information (RFC 9773) of the first certificate of a PEM chain be this text, JSON or not."""
+        leaf = chain.partition(b"-----END CERTIFICATE-----")
+        body = {"Certificate": (leaf[0] + leaf[1] + b"\n").decode(), "ARIResponse": answer}
+        url = f"https://{ADDRESS}:{MANAGEMENT_PORT}/set-renewal-info/"
+        self.cluster.request(url, json.dumps(body).encode(), verify=False)
+
     def point(self, name: str, *addresses: str) -> None:
         """Have DNS answer with these IPv4 addresses for a name, instead of the ingress controller's."""
         self._dns("clear-a", host=name)

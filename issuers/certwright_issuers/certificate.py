@@ -17,6 +17,9 @@ from certwright_issuers.pem import CERTIFICATE, CERTIFICATE_LIMIT, CHAIN_LIMIT, 
 from certwright_issuers.sans import SAN_OID, AltNames, read_alt_names
 from certwright_issuers.usages import CERT_SIGN, read_key_usage
 
+#: Of keyIdentifier, implicitly tagged [0], in an AuthorityKeyIdentifier.
+KEY_ID_TAG = 0x80
+
 
 class InvalidCertificate(ValueError):
     """Bytes that are no usable certificate; the message says why in one sentence."""
@@ -36,6 +39,8 @@ class CertificateFacts:
     serial: int
     issuer: str
     subject_name: str
+    #: Key identifier of the issuer's key (RFC 5280 section 4.2.1.1), if the certificate names it.
+    authority_key_id: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +111,22 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
             serial=certificate.serial_number,
             issuer=display_name(raw.issuer),
             subject_name=display_name(raw.subject),
+            authority_key_id=_authority_key_id(raw.extensions),
         )
     except ValueError as error:
         raise InvalidCertificate(f"the certificate is malformed: {error}") from error
+
+
+def _authority_key_id(extensions: ext.Extensions) -> bytes | None:
+    """None also for a malformed one: nothing but the renewal information of a CA depends on it."""
+    found = extensions.get(ext.AUTHORITY_KEY_ID_OID)
+    if found is None:
+        return None
+    try:
+        members = der.read_members(found.value, der.SEQUENCE)
+    except der.MalformedDER:
+        return None
+    return next((member.content for member in members if member.tag == KEY_ID_TAG), None)
 
 
 def ca_facts_of(certificate: x509.Certificate) -> CAFacts:

@@ -1,6 +1,7 @@
 """Feature gates by cert-manager's names, so that its ``--feature-gates`` keeps working (API contract section 6.2).
 
-certwright has what is on by default in cert-manager for good; a gate that switches something here is a setting.
+certwright has what is on by default in cert-manager for good; a gate that switches something here (SWITCHES) is a
+setting, and GATES has its default.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 #: Gate -> whether certwright behaves as with the gate on. Those that can be switched are in SWITCHES as well.
 GATES: dict[str, bool] = {
     "ACMEHTTP01IngressPathTypeExact": True,
-    "ACMEUseARI": False,
+    "ACMEUseARI": True,
     "AdditionalCertificateOutputFormats": True,
     "DefaultPrivateKeyRotationPolicyAlways": True,
     "DisallowInsecureCSRUsageDefinition": True,
@@ -26,7 +27,8 @@ GATES: dict[str, bool] = {
     "ValidateCAA": False,
 }
 SIGNING_REQUESTS = "ExperimentalCertificateSigningRequestControllers"
-SWITCHES = frozenset({SIGNING_REQUESTS})
+RENEWAL_INFO = "ACMEUseARI"
+SWITCHES = frozenset({SIGNING_REQUESTS, RENEWAL_INFO})
 
 
 def parse_gates(text: str) -> dict[str, bool]:

@@ -207,13 +207,24 @@ class Ingest:
 
     def take_issuer(self, kind: str, issuer: Issuer) -> None:
         """A version of an issuer."""
-        if self._store.put_issuer(kind, issuer):
-            self._queue.add(Key(kind, issuer.metadata.namespace, issuer.metadata.name))
+        key = Key(kind, issuer.metadata.namespace, issuer.metadata.name)
+        old = self._store.issuers.get(key)
+        if not self._store.put_issuer(kind, issuer):
+            return
+        self._queue.add(key)
+        if old is not None and _renewal_source(old) != _renewal_source(issuer):
+            for user in self._store.users_of_issuer(key):
+                self._queue.add(user)
 
     def secret(self, where: NamespacedName) -> None:
         """A Secret that somebody names has changed."""
         for user in self._store.secret_users(where):
             self._queue.add(user)
+
+
+def _renewal_source(issuer: Issuer) -> str:
+    """What decides when the issuer's certificates are renewed."""
+    return issuer.spec.acme.renewal_information_source if issuer.spec.acme is not None else ""
 
 
 def _decode(body: Mapping[str, Any], type_: type[T]) -> T | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from certwright import __version__, flagtypes
-from certwright.gates import SIGNING_REQUESTS
+from certwright.gates import GATES, RENEWAL_INFO, SIGNING_REQUESTS
 from certwright.ignoredflags import add_ignored_flags
 from certwright.settings import (
     AcmeSettings,
@@ -125,7 +125,8 @@ def _issuance_options(group: Options) -> None:
         type=flagtypes.feature_gates,
         default=dict[str, bool](),
         metavar="NAME=BOOL,...",
-        help=f"cert-manager's; {SIGNING_REQUESTS}=true signs requests of certificates.k8s.io",
+        help=f"cert-manager's; {SIGNING_REQUESTS}=true signs requests of certificates.k8s.io, "
+        f"{RENEWAL_INFO}=false ignores when CAs suggest to renew",
     )
     group.add_argument(
         "--approve-signer-names",
@@ -289,7 +290,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         context=options.context,
         namespace=options.namespace,
         cluster_resource_namespace=options.cluster_resource_namespace,
-        signing_requests=options.feature_gates.get(SIGNING_REQUESTS, False),
+        signing_requests=options.feature_gates.get(SIGNING_REQUESTS, GATES[SIGNING_REQUESTS]),
         lease=LeaseSettings(
             enabled=options.leader_elect,
             namespace=options.leader_election_namespace,
@@ -314,7 +315,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
             extra_labels=options.acme_http01_solver_extra_labels,
         ),
         acme=AcmeSettings(
-            max_challenges=options.max_concurrent_challenges, max_requests=options.max_concurrent_acme_requests
+            max_challenges=options.max_concurrent_challenges,
+            max_requests=options.max_concurrent_acme_requests,
+            renewal_info=options.feature_gates.get(RENEWAL_INFO, GATES[RENEWAL_INFO]),
         ),
         egress=EgressPolicy(
             allow=options.issuer_egress_allow,

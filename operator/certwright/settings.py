@@ -107,6 +107,8 @@ class AcmeSettings:
     max_challenges: int = 60
     #: Requests in flight for one account. More gains nothing at public CAs, and small ones may need less.
     max_requests: int = 8
+    #: Renew when the CA suggests it (RFC 9773), where the issuer does not say otherwise.
+    renewal_info: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class Workers:
             self._context.queue.clear()
             self._give_up_waiting()
             self._context.staged.clear()
+            self._context.renewals.clear()
             self._context.acme.clear()
             self._context.outside.clear()
             return

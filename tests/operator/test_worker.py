@@ -29,7 +29,8 @@ class World:
         monkeypatch.setattr("certwright.worker.FENCED_PAUSE", 0.01)
         orders = SimpleNamespace(get=lambda _: None)
         nothing = SimpleNamespace(clear=lambda: None, names=list, all_keys=list, orders=orders)
-        parts = {"store": nothing, "signing_requests": nothing, "acme": nothing, "outside": nothing, "staged": nothing}
+        names = ("store", "signing_requests", "acme", "outside", "staged", "renewals")
+        parts = dict.fromkeys(names, nothing)
         context: Any = SimpleNamespace(settings=Settings(), queue=self.queue, **parts)
         self.workers = Workers(cast("Context", context), self.fence)
 

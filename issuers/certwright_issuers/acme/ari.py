@@ -23,13 +23,16 @@ DEFAULT_POLL = timedelta(hours=6)
 SHORT_LIVED = timedelta(days=10)
 
 
-class _Window(msgspec.Struct):
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When the CA suggests to renew. Times are aware; the end is after the start."""
+
     start: datetime
     end: datetime
 
 
 class _Body(msgspec.Struct, rename="camel"):
-    suggested_window: _Window
+    suggested_window: Window
     explanation_url: str | None = msgspec.field(default=None, name="explanationURL")
 
 
@@ -37,8 +40,7 @@ class _Body(msgspec.Struct, rename="camel"):
 class RenewalInfo:
     """The CA's suggestion for one certificate. Times are aware."""
 
-    start: datetime
-    end: datetime
+    window: Window
     #: Why the window is what it is, to be shown to people; empty most of the time.
     explanation_url: str
     #: When to ask again: what the CA said, within :data:`SHORTEST_POLL` and :data:`LONGEST_POLL`.
@@ -54,12 +56,14 @@ def certificate_id(certificate: x509.Certificate) -> str | None:
         aki = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except (x509.ExtensionNotFound, ValueError):
         return None
-    if aki is None:
-        return None
-    number = certificate.serial_number
+    return None if aki is None else identifier(aki, certificate.serial_number)
+
+
+def identifier(authority_key_id: bytes, number: int) -> str:
+    """RFC 9773 section 4.1, from the two parts: key identifier of the issuer, and serial number."""
     # DER integers are signed: a number whose top bit is set has a zero byte before it.
     serial = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    return f"{base64url.encode(aki)}.{base64url.encode(serial)}"
+    return f"{base64url.encode(authority_key_id)}.{base64url.encode(serial)}"
 
 
 def url(directory: Directory, certid: str) -> str | None:
@@ -76,20 +80,20 @@ def read(reply: Reply) -> RenewalInfo:
         raise not_acme("a renewal window that does not end after its start", reply)
     wait = reply.retry_after(LONGEST_POLL)
     poll = DEFAULT_POLL if wait is None else max(SHORTEST_POLL, wait)
-    return RenewalInfo(window.start, window.end, _shown_url(body.explanation_url), reply.at + poll)
+    return RenewalInfo(window, _shown_url(body.explanation_url), reply.at + poll)
 
 
-def renewal_time(info: RenewalInfo, certid: str, *, not_before: datetime, not_after: datetime) -> datetime:
+def renewal_time(window: Window, certid: str, *, not_before: datetime, not_after: datetime) -> datetime:
     """The instant to renew: uniformly distributed over the window, and always the same for the same window.
 
     It is computed from the certificate's id and the window instead of being drawn, so that it survives restarts without
     being stored, and changes just when the window does (section 4.2). A time in the past means now. A window that
     reaches beyond the expiry can't be meant: :func:`backstop` limits it.
     """
-    digest = hashlib.sha256(f"{certid}|{info.start.isoformat()}|{info.end.isoformat()}".encode()).digest()
+    digest = hashlib.sha256(f"{certid}|{window.start.isoformat()}|{window.end.isoformat()}".encode()).digest()
     share = int.from_bytes(digest[:8], "big") / 2**64
-    point = info.start + (info.end - info.start) * share
-    return point if info.end < not_after else min(point, backstop(not_before, not_after))
+    point = window.start + (window.end - window.start) * share
+    return point if window.end < not_after else min(point, backstop(not_before, not_after))
 
 
 def backstop(not_before: datetime, not_after: datetime) -> datetime:

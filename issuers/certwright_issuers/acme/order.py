@@ -18,6 +18,10 @@ from certwright_issuers.acme.reply import Call, Reply, not_acme
 from certwright_issuers.contract import RequestRejected
 from certwright_issuers.text import cut
 
+#: What CAs answer to a certificate to be replaced that they don't know, gave to another account, or have replaced already.
+#: RFC 9773 section 5 has a type for the last of these only; Pebble calls the first one internal.
+REPLACEMENT_PROBLEMS = frozenset({"alreadyReplaced", "malformed", "serverInternal", "unauthorized"})
+
 
 class OrderStatus(StrEnum):
     """RFC 8555 section 7.1.6."""
@@ -142,10 +146,8 @@ def newer(known: Order | None, seen: Order) -> Order:
 
 
 def refuses_replacement(said: Problem | None) -> bool:
-    """Whether newOrder failed only because of ``replaces``: worth one more try without it (contract section 2.5)."""
-    if said is None:
-        return False
-    return said.type == "alreadyReplaced" or (said.type == "malformed" and "replaces" in said.detail)
+    """Whether newOrder may have failed only because of ``replaces``: then it is tried without (contract section 2.5)."""
+    return said is not None and said.type in REPLACEMENT_PROBLEMS
 
 
 def _read_created(reply: Reply) -> Order:

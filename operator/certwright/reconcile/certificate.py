@@ -18,6 +18,7 @@ from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue
 from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
 from certwright.reconcile.keystores import StoreFailed, read_passwords, tell_missing
 from certwright.reconcile.nextkey import delete_next_key
+from certwright.reconcile.renewalpoll import ask_if_due
 from certwright.reconcile.requests import NameTaken, delete_request
 from certwright.reconcile.signing import settle
 from certwright.reconcile.target import drift, reapply
@@ -48,6 +49,7 @@ async def reconcile_certificate(context: Context, key: Key) -> float | None:
     certificate = context.store.certificates.get(key)
     if certificate is None or certificate.metadata.deletion_timestamp is not None:
         context.staged.pop(key, None)
+        context.renewals.forget(key)
         return None
     view = await gather(context, key, certificate)
     if view.owner:
@@ -55,6 +57,8 @@ async def reconcile_certificate(context: Context, key: Key) -> float | None:
     if _finished(view):
         view = await _finish(context, view)
     tell_issued(context, view)
+    if not view.issuing:
+        view = await ask_if_due(context, view)
     if _due(context, view):
         view = await _issue(context, view)
     if not _due(context, view):
@@ -90,6 +94,7 @@ def _finished(view: View) -> bool:
 
 async def _finish(context: Context, view: View) -> View:
     after = await gather(context, view.key, view.certificate, just_issued=True)
+    after = await ask_if_due(context, after, just_issued=True)
     await statuses.write(context, after.certificate, statuses.issued(after))
     view = await gather(context, view.key, view.certificate)
     if not tell_issued(context, view):
@@ -217,6 +222,8 @@ def _tell_renewal(context: Context, view: View) -> None:
 def _next_look(context: Context, view: View) -> float | None:
     """Seconds until time alone changes something: renewal, expiry, or the end of a back-off."""
     moments = [view.renewal.at if view.renewal else None, told_at(context, view)]
+    if view.acme is not None and view.acme.ari is not None:
+        moments.append(view.acme.ari.next_check)
     if view.secret is not None and view.secret.certificate is not None:
         moments.append(view.secret.certificate.not_after)
     if view.trigger is not None:

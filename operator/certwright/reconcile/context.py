@@ -28,6 +28,7 @@ from certwright.kube import (
 )
 from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.outside import Outside
+from certwright.reconcile.renewalmemory import RenewalMemory
 from certwright.reconcile.staged import Staged
 from certwright.reporter import Reporter, Subject
 from certwright.secretfacts import Secret, SecretFacts, facts_of
@@ -68,6 +69,7 @@ class Context:
     now: Callable[[], datetime]
     #: Issuances by in-process issuers that have begun, by Certificate.
     staged: dict[Key, Staged] = field(default_factory=dict[Key, Staged])
+    renewals: RenewalMemory = field(default_factory=RenewalMemory)
 
     async def secret_facts(self, where: NamespacedName) -> SecretFacts | None:
         """What is known of a Secret, read if it has to be."""

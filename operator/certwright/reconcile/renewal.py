@@ -1,4 +1,4 @@
-"""When a certificate is to be renewed: arithmetic on its real lifetime, the spec, and nothing else.
+"""When a certificate is to be renewed: arithmetic on its real lifetime, the spec, and what the CA suggests.
 
 The spec's duration plays no part: an issuer may have shortened it. Sources: API contract section 2.2.3.
 """
@@ -29,18 +29,23 @@ class Renewal:
 
 
 def renewal_of(
-    spec: CertificateSpec, not_before: datetime, not_after: datetime, *, jitter: float = 0.0, seed: str = ""
+    spec: CertificateSpec,
+    not_before: datetime,
+    not_after: datetime,
+    *,
+    suggested: datetime | None = None,
+    jitter: float = 0.0,
+    seed: str = "",
 ) -> Renewal:
     """The renewal instant in whole seconds, UTC.
 
-    ``jitter`` is the share (0 to 0.5) of the time between renewal and expiry by which it may come earlier; ``seed``
-    makes the choice stable for one certificate.
+    ``suggested`` by the CA takes the place of what the lifetime and renewBefore would give. ``jitter`` is the share (0 to
+    0.5) of the time between renewal and expiry by which it may come earlier; ``seed`` makes the choice stable for one
+    certificate.
     """
-    plain = not_after - _before(spec, not_after - not_before)
-    if jitter and seed:
-        digest = hashlib.sha256(f"{seed}/{not_after.isoformat()}".encode()).digest()
-        share = int.from_bytes(digest[:4]) / 2**32 * min(jitter, 0.5)
-        plain = max(not_before, plain - (not_after - plain) * share)
+    plain = suggested
+    if plain is None:
+        plain = _spread(not_after - _before(spec, not_after - not_before), not_before, not_after, jitter, seed)
     plain = plain.astimezone(UTC).replace(microsecond=0)
     renewal = spec.renewal
     if renewal is None:
@@ -50,6 +55,14 @@ def renewal_of(
     if not renewal.windows:
         return Renewal(plain)
     return _within_windows(renewal, plain, not_after)
+
+
+def _spread(plain: datetime, not_before: datetime, not_after: datetime, jitter: float, seed: str) -> datetime:
+    if not jitter or not seed:
+        return plain
+    digest = hashlib.sha256(f"{seed}/{not_after.isoformat()}".encode()).digest()
+    share = int.from_bytes(digest[:4]) / 2**32 * min(jitter, 0.5)
+    return max(not_before, plain - (not_after - plain) * share)
 
 
 def _before(spec: CertificateSpec, lifetime: timedelta) -> timedelta:

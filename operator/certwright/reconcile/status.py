@@ -25,7 +25,7 @@ READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
 def observed(view: View) -> CertificateStatus:
-    """The status with Ready, notBefore, notAfter and renewalTime as they are now."""
+    """The status with Ready, notBefore, notAfter, renewalTime and the CA's suggestion as they are now."""
     stored = view.secret.certificate if view.secret else None
     unready = view.unready
     renewal = view.renewal
@@ -40,6 +40,7 @@ def observed(view: View) -> CertificateStatus:
     )
     return msgspec.structs.replace(
         view.certificate.status,
+        acme=view.acme,
         conditions=conditions,
         not_before=stored.not_before if stored else None,
         not_after=stored.not_after if stored else None,

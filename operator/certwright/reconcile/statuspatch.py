@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -15,9 +15,17 @@ def status_patch(meta: ObjectMeta, old: msgspec.Struct, new: msgspec.Struct) -> 
     Lists are replaced as a whole, so a Conflict is the only safe answer to a concurrent change: the resourceVersion in
     the patch makes the API server give it.
     """
-    before: dict[str, Any] = msgspec.to_builtins(old)
-    after: dict[str, Any] = msgspec.to_builtins(new)
-    status: dict[str, Any] = {
-        name: after.get(name) for name in before.keys() | after.keys() if before.get(name) != after.get(name)
-    }
+    status = _changes(msgspec.to_builtins(old), msgspec.to_builtins(new))
     return {"metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid}, "status": status}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What differs. A member that is gone, at any depth, is null: one that is only left out would stay."""
+    changes: dict[str, Any] = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        both = isinstance(old, dict) and isinstance(new, dict)
+        changes[name] = _changes(cast("dict[str, Any]", old), cast("dict[str, Any]", new)) if both else new
+    return changes

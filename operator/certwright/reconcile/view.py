@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from certwright.api import Certificate
+from certwright.api import Certificate, CertificateACMEStatus
 from certwright.api.groups import ANNOTATION_CERTIFICATE_NAME, ANNOTATION_CERTIFICATE_REVISION
 from certwright.policies import (
     READINESS,
@@ -22,6 +22,7 @@ from certwright.policies import (
 )
 from certwright.reconcile.context import Context
 from certwright.reconcile.renewal import Renewal, renewal_of
+from certwright.reconcile.renewalinfo import Heard, Source, believed, source_of, suggested_time
 from certwright.reporter import is_true
 from certwright.secretfacts import SecretFacts
 from certwright.store import NamespacedName, RequestRecord
@@ -46,6 +47,10 @@ class View:
     #: The Certificate that may write the Secret, when several name it; empty when it is this one.
     owner: str
     renewal: Renewal | None
+    #: Whose opinion counts on when to renew; None: nobody's.
+    source: Source | None
+    #: What the CA has said about what the Secret holds.
+    acme: CertificateACMEStatus | None
     #: Why it should be issued, leaving aside whether it may be now.
     trigger: Violation | None
     #: Why nothing could be served with what the Secret holds; None when it could.
@@ -65,11 +70,13 @@ class View:
         return is_true(self.certificate.status.conditions, "Issuing")
 
 
-async def gather(context: Context, key: Key, certificate: Certificate, *, just_issued: bool = False) -> View:
+async def gather(
+    context: Context, key: Key, certificate: Certificate, *, just_issued: bool = False, heard: Heard | None = None
+) -> View:
     """Read what is not known yet; afterwards all is arithmetic. Raises KubeError.
 
     ``just_issued``: the Secret holds the next revision already and only the status has still to say so; what is in the
-    Secret is then held against the next request.
+    Secret is then held against the next request. ``heard``: what the CA has just said, and the status does not say yet.
     """
     where = NamespacedName(key.namespace, certificate.spec.secret_name)
     secret = await context.secret_facts(where)
@@ -80,7 +87,13 @@ async def gather(context: Context, key: Key, certificate: Certificate, *, just_i
     following = _of_revision(requests, revision + 1)
     current = (following if just_issued else _of_revision(requests, revision))[:1]
     now = context.now()
-    renewal = _renewal(context, certificate, secret)
+    source = source_of(context, certificate, secret)
+    if heard is not None and source is not None and heard.certid == source.certid:
+        acme = heard.acme
+    else:
+        # What the status says is about the certificate before.
+        acme = None if just_issued else believed(context, key, certificate, source)
+    renewal = _renewal(context, certificate, secret, suggested_time(context, key, source, acme))
     situation = Situation(
         certificate=certificate,
         secret=secret,
@@ -101,6 +114,8 @@ async def gather(context: Context, key: Key, certificate: Certificate, *, just_i
         next_keys=tuple(context.store.next_keys(certificate.metadata.uid)),
         owner=owner if lost else "",
         renewal=renewal,
+        source=source,
+        acme=acme,
         trigger=first_violation(TRIGGER, situation),
         unusable=first_violation(USABLE, situation),
         unready=_unready(situation, renewal, owner if lost else ""),
@@ -142,13 +157,16 @@ def _of_revision(requests: tuple[RequestRecord, ...], revision: int) -> tuple[Re
     return tuple(record for record in requests if revision_of(record) == revision)
 
 
-def _renewal(context: Context, certificate: Certificate, secret: SecretFacts | None) -> Renewal | None:
+def _renewal(
+    context: Context, certificate: Certificate, secret: SecretFacts | None, suggested: datetime | None
+) -> Renewal | None:
     if secret is None or secret.certificate is None:
         return None
     return renewal_of(
         certificate.spec,
         secret.certificate.not_before,
         secret.certificate.not_after,
+        suggested=suggested,
         jitter=context.settings.issuance.renewal_jitter,
         seed=certificate.metadata.uid,
     )

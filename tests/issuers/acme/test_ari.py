@@ -55,19 +55,22 @@ def test_explanations_are_web_addresses() -> None:
 @given(st.integers(-400, 400), st.integers(1, 400_000), st.text(TEXT, max_size=10))
 def test_the_renewal_time_is_stable_within_the_window(start: int, length: int, certid: str) -> None:
     """The same window gives the same time after any restart; it lies inside, and never after the backstop of a mad one."""
-    info = ari.RenewalInfo(NOW + start * DAY, NOW + (start + length) * DAY, "", NOW)
+    suggested = ari.Window(NOW + start * DAY, NOW + (start + length) * DAY)
     expiry = NOW + 90 * DAY
-    point = ari.renewal_time(info, certid, not_before=NOW, not_after=expiry)
-    assert point == ari.renewal_time(info, certid, not_before=NOW, not_after=expiry)
+    point = ari.renewal_time(suggested, certid, not_before=NOW, not_after=expiry)
+    assert point == ari.renewal_time(suggested, certid, not_before=NOW, not_after=expiry)
     assert point < expiry
-    assert info.start <= point <= info.end or point == ari.backstop(NOW, expiry)
+    assert suggested.start <= point <= suggested.end or point == ari.backstop(NOW, expiry)
 
 
 def test_renewal_times_spread_over_the_window() -> None:
     """A thousand certificates with one window are renewed evenly, not together."""
-    info = ari.RenewalInfo(NOW, NOW + DAY, "", NOW)
+    suggested = ari.Window(NOW, NOW + DAY)
     hours = [
-        int((ari.renewal_time(info, str(n), not_before=NOW, not_after=NOW + 90 * DAY) - NOW).total_seconds() // 3600)
+        int(
+            (ari.renewal_time(suggested, str(n), not_before=NOW, not_after=NOW + 90 * DAY) - NOW).total_seconds()
+            // 3600
+        )
         for n in range(1000)
     ]
     assert all(20 < hours.count(hour) < 70 for hour in range(24))
@@ -75,8 +78,8 @@ def test_renewal_times_spread_over_the_window() -> None:
 
 def test_a_new_window_gives_a_new_time() -> None:
     """When the CA moves the window, the time is chosen again."""
-    first = ari.RenewalInfo(NOW, NOW + DAY, "", NOW)
-    second = ari.RenewalInfo(NOW, NOW + 2 * DAY, "", NOW)
+    first = ari.Window(NOW, NOW + DAY)
+    second = ari.Window(NOW, NOW + 2 * DAY)
     bounds = {"not_before": NOW, "not_after": NOW + 90 * DAY}
     assert ari.renewal_time(first, "x", **bounds) != ari.renewal_time(second, "x", **bounds)
 

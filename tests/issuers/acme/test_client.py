@@ -301,7 +301,13 @@ async def test_a_profile_that_is_not_on_offer_is_never_replaced(client: Client, 
 
 
 @pytest.mark.parametrize(
-    "refusal", [(409, "alreadyReplaced", "used"), (400, "malformed", "the replaces field is unknown")]
+    "refusal",
+    [
+        (409, "alreadyReplaced", "used"),
+        (400, "malformed", "the replaces field is unknown"),
+        (403, "unauthorized", "requester account did not request the certificate being replaced by this order"),
+        (500, "serverInternal", "could not find an order for the given certificate"),
+    ],
 )
 async def test_an_order_is_made_without_replaces_if_that_is_refused(
     client: Client, ca: FakeCA, refusal: tuple[int, str, str]
@@ -314,7 +320,7 @@ async def test_an_order_is_made_without_replaces_if_that_is_refused(
 
 
 async def test_another_refusal_of_an_order_with_replaces_is_final(client: Client, ca: FakeCA) -> None:
-    """Only the two refusals that concern the replacement are tried again."""
+    """Only refusals that may concern the replacement are tried again."""
     ca.fail("/new-order", lambda: problem(400, "rejectedIdentifier", "no"))
     with pytest.raises(RequestRejected, match="rejectedIdentifier: no"):
         await client.new_order(NAMES, replaces="aki.serial")
@@ -383,7 +389,7 @@ async def test_renewal_information_is_read_without_a_signature(client: Client, c
     before = ca.signed
     info = await client.renewal_info(certid)
     assert info is not None
-    assert info.end - info.start == timedelta(days=1)
+    assert info.window.end - info.window.start == timedelta(days=1)
     assert info.next_check - datetime.now(UTC) > timedelta(hours=5)
     assert ca.signed == before
 

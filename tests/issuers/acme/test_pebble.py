@@ -155,8 +155,10 @@ async def test_renewal_with_advice_and_replacement(pebble: Pebble) -> None:
     assert certid is not None
     info = await client.renewal_info(certid)
     assert info is not None
-    point = ari.renewal_time(info, certid, not_before=leaf.not_valid_before_utc, not_after=leaf.not_valid_after_utc)
-    assert info.start <= point <= info.end < leaf.not_valid_after_utc
+    point = ari.renewal_time(
+        info.window, certid, not_before=leaf.not_valid_before_utc, not_after=leaf.not_valid_after_utc
+    )
+    assert info.window.start <= point <= info.window.end < leaf.not_valid_after_utc
     assert timedelta(hours=5) < info.next_check - datetime.now(UTC) <= timedelta(hours=6)
     await pebble.obtain(client, "ari.example.com", replaces=certid)
     again = await client.new_order(identifiers(["ari.example.com"]), replaces=certid)
@@ -171,7 +173,7 @@ async def test_a_revoked_certificate_should_be_renewed_now(pebble: Pebble) -> No
     await client.revoke(leaf, 4)
     info = await client.renewal_info(str(ari.certificate_id(leaf)))
     assert info is not None
-    assert info.start < datetime.now(UTC)
+    assert info.window.start < datetime.now(UTC)
     with pytest.raises(AcmeRejected, match="alreadyRevoked"):
         await client.revoke(leaf, 4)
 

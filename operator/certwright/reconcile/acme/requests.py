@@ -18,6 +18,7 @@ from certwright.errors import AlreadyExists, NotFound
 from certwright.kube import ORDERS
 from certwright.reconcile.context import Context, Retry
 from certwright.reconcile.outcome import Outcome
+from certwright.reconcile.renewalinfo import replaced_by
 from certwright.reconcile.requests import copied_annotations
 from certwright.reporter import find_condition, is_true
 from certwright.store import controller_of
@@ -38,6 +39,7 @@ async def order_outcome(context: Context, request: CertificateRequest, facts: CS
     for order in context.store.orders.owned_by(request.metadata.uid):
         if _is_made_for(request, order):
             return await _progress(context, order)
+    spec = msgspec.structs.replace(spec, replaces=await replaced_by(context, request, facts))
     order = await _create(context, request, spec)
     where = f"{order.metadata.namespace}/{order.metadata.name}"
     return Outcome("Pending", "OrderCreated", f"Created Order resource {where}")
