@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from certwright.api import CertificateStatus, Condition
+from certwright.api import ARIStatus, CertificateACMEStatus, CertificateStatus, Condition
 from certwright.reconcile.status import back_off_until
 from certwright.reconcile.statuspatch import status_patch
 from certwright.reporter import with_condition, without_condition
@@ -56,6 +56,15 @@ def test_the_patch_names_only_what_changed_and_clears_what_went() -> None:
         "status": {"revision": 2, "lastFailureTime": None, "failedIssuanceAttempts": None},
     }
     assert status_patch(before.metadata, before.status, before.status)["status"] == {}
+
+
+def test_what_went_inside_is_cleared_as_well() -> None:
+    """A merge patch keeps the members of an object that it does not name (RFC 7386 section 2)."""
+    before = certificate(status={"acme": {"ari": {"lastError": "no", "lastChecked": "2026-11-24T12:00:00Z"}}})
+    after = msgspec.structs.replace(before.status, acme=CertificateACMEStatus(ari=ARIStatus(last_checked=NOW)))
+    assert status_patch(before.metadata, before.status, after)["status"] == {"acme": {"ari": {"lastError": None}}}
+    gone = msgspec.structs.replace(before.status, acme=None)
+    assert status_patch(before.metadata, before.status, gone)["status"] == {"acme": None}
 
 
 def test_times_are_written_as_the_api_writes_them() -> None:
