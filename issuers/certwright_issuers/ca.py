@@ -34,7 +34,9 @@ TLS_CRT: Final = "tls.crt"
 TLS_KEY: Final = "tls.key"
 CA_CRT: Final = "ca.crt"
 
-MISSING: Final = "ErrGetKeyPair"
+#: Not there, or no certificate and no key.
+UNREADABLE_PAIR: Final = "ErrGetKeyPair"
+#: There, and nothing that can sign.
 INVALID: Final = "ErrInvalidKeyPair"
 _PREFIX: Final = "Error getting keypair for CA issuer: "
 
@@ -137,15 +139,15 @@ def build(config: Mapping[str, Any], secrets: Secrets, _environment: Environment
     name = str(config.get("secretName") or "")
     secret = secrets.get(name)
     if secret is None:
-        raise ConfigInvalid(MISSING, f'{_PREFIX}secret "{name}" not found')
+        raise ConfigInvalid(UNREADABLE_PAIR, f'{_PREFIX}secret "{name}" not found')
     for entry in (TLS_CRT, TLS_KEY):
         if not secret.get(entry):
-            raise ConfigInvalid(MISSING, f'{_PREFIX}no data for "{entry}" in secret "{name}"')
+            raise ConfigInvalid(UNREADABLE_PAIR, f'{_PREFIX}no data for "{entry}" in secret "{name}"')
     authority = _authority(name, secret)
     try:
         key = load_key(secret[TLS_KEY], trusted=False)
     except InvalidKey as error:
-        raise ConfigInvalid(INVALID, _problem(name, f"{TLS_KEY}: {error}")) from error
+        raise ConfigInvalid(UNREADABLE_PAIR, _problem(name, f"{TLS_KEY}: {error}")) from error
     if spki_sha256(key) != authority.spki_sha256:
         raise ConfigInvalid(INVALID, _problem(name, f"{TLS_KEY} is not the key of the first certificate in {TLS_CRT}"))
     signer = Signer(
@@ -163,6 +165,9 @@ def build(config: Mapping[str, Any], secrets: Secrets, _environment: Environment
 def _authority(name: str, secret: Mapping[str, bytes]) -> Authority:
     try:
         certificates = _load(TLS_CRT, secret)
+    except InvalidCertificate as error:
+        raise ConfigInvalid(UNREADABLE_PAIR, _problem(name, str(error))) from error
+    try:
         first = certificates[0]
         _require_ca(first)
         # Only the first: the rest of a bundle is of no concern to this chain.
@@ -184,7 +189,8 @@ def _require_ca(certificate: x509.Certificate) -> None:
     """Whether the signing certificate may sign, and with a key and a name we can sign with."""
     facts = ca_facts_of(certificate)
     if not facts.is_ca:
-        raise InvalidCertificate("certificate is not a CA")
+        # The whole message: people match on it (API contract section 3.2).
+        raise ConfigInvalid(INVALID, f"{_PREFIX}certificate is not a CA")
     if not facts.may_sign:
         raise InvalidCertificate("certificate is a CA, but its key usages do not include cert sign")
     try:

@@ -72,19 +72,14 @@ BROKEN_SECRETS: dict[str, tuple[Mapping[str, bytes], str, str]] = {
     "empty": ({}, "ErrGetKeyPair", 'no data for "tls.crt" in secret "ca-key-pair"'),
     "no key": ({"tls.crt": GOOD["tls.crt"]}, "ErrGetKeyPair", 'no data for "tls.key" in secret "ca-key-pair"'),
     "no certificate": ({"tls.key": KEY_PEM, "tls.crt": b""}, "ErrGetKeyPair", 'no data for "tls.crt"'),
-    "garbage": ({"tls.key": KEY_PEM, "tls.crt": b"x"}, "ErrInvalidKeyPair", "tls.crt: there is no PEM block"),
+    "garbage": ({"tls.key": KEY_PEM, "tls.crt": b"x"}, "ErrGetKeyPair", "tls.crt: there is no PEM block"),
     "garbage in ca.crt": (GOOD | {"ca.crt": b"x"}, "ErrInvalidKeyPair", "ca.crt: there is no PEM block"),
-    "garbage as key": (GOOD | {"tls.key": b"x"}, "ErrInvalidKeyPair", "tls.key: there is no private key in PEM"),
-    "key among certificates": (GOOD | {"tls.crt": GOOD["tls.crt"] + KEY_PEM}, "ErrInvalidKeyPair", "'EC PRIVATE KEY'"),
+    "garbage as key": (GOOD | {"tls.key": b"x"}, "ErrGetKeyPair", "tls.key: there is no private key in PEM"),
+    "key among certificates": (GOOD | {"tls.crt": GOOD["tls.crt"] + KEY_PEM}, "ErrGetKeyPair", "'EC PRIVATE KEY'"),
     "another key": (
         GOOD | {"tls.key": encode_key(leaf_key(KEY_SPECS[2]), "PKCS8")},
         "ErrInvalidKeyPair",
         "tls.key is not the key of the first certificate in tls.crt",
-    ),
-    "not a CA": (
-        NOT_A_CA.secret(),
-        "ErrInvalidKeyPair",
-        "Error getting keypair for CA issuer: certificate is not a CA",
     ),
     "no cert sign": (NO_SIGN.secret(), "ErrInvalidKeyPair", "its key usages do not include cert sign"),
     "short RSA key": (WEAK.secret(), "ErrInvalidKeyPair", "an RSA key of 1024 bits"),
@@ -101,6 +96,14 @@ BROKEN_SECRETS: dict[str, tuple[Mapping[str, bytes], str, str]] = {
         "certificate chain is malformed or broken",
     ),
 }
+
+
+def test_the_message_of_a_certificate_that_is_no_ca() -> None:
+    """Literal, nothing before and nothing after it (API contract section 3.2)."""
+    with pytest.raises(ConfigInvalid) as caught:
+        issuer_of(NOT_A_CA.secret())
+    assert caught.value.reason == "ErrInvalidKeyPair"
+    assert caught.value.message == "Error getting keypair for CA issuer: certificate is not a CA"
 
 
 @pytest.mark.parametrize("name", BROKEN_SECRETS)
