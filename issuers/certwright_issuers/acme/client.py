@@ -60,7 +60,7 @@ class Client:
         self._slots = asyncio.Semaphore(concurrency)
         self._gate = Gate()
         self._directory: tuple[float, Directory] | None = None
-        self._directory_lock = asyncio.Lock()
+        self._fetching: asyncio.Future[Directory] | None = None
 
     @property
     def server(self) -> Server:
@@ -69,17 +69,23 @@ class Client:
 
     async def directory(self) -> Directory:
         """The directory, fetched once an hour."""
-        # The lock lets many first requests share one answer.
-        async with self._directory_lock:
-            now = asyncio.get_running_loop().time()
-            if self._directory is not None and now - self._directory[0] < DIRECTORY_AGE:
-                return self._directory[1]
+        if self._directory is not None and asyncio.get_running_loop().time() - self._directory[0] < DIRECTORY_AGE:
+            return self._directory[1]
+        if self._fetching is None:
+            self._fetching = asyncio.ensure_future(self._fetch_directory())
+        # Many share one answer, also one that there is none: in turn, each would wait for a server that hangs.
+        return await asyncio.shield(self._fetching)
+
+    async def _fetch_directory(self) -> Directory:
+        try:
             reply = await self._transport.directory()
             if reply.status != 200:
                 raise failure(reply, "directory")
             found = directory.read(reply)
-            self._directory = (now, found)
+            self._directory = (asyncio.get_running_loop().time(), found)
             return found
+        finally:
+            self._fetching = None
 
     # --- account: RFC 8555 section 7.3
 

@@ -391,3 +391,20 @@ async def test_one_slow_order_does_not_hold_up_the_others(client: Client, ca: Fa
     assert not any(task.done() for task in slow)
     released.set()
     assert all(isinstance(error, AcmeUnavailable) for error in await asyncio.gather(*slow, return_exceptions=True))
+
+
+async def test_a_missing_directory_is_missed_by_all_at_once(
+    ca: FakeCA, transport: Transport, key: keys.AccountKey
+) -> None:
+    """Those who wait for it share the failure: in turn, the last of them would wait for hours. The next one asks again."""
+    client = Client(transport, key)
+    ca.delay = 0.05
+    ca.fail("/directory", lambda: web.Response(status=503))
+    results = await asyncio.gather(*(client.directory() for _ in range(20)), return_exceptions=True)
+    assert {type(result) for result in results} == {AcmeUnavailable}
+    assert ca.seen["GET directory"] == 1
+    given_up = asyncio.ensure_future(client.directory())
+    await asyncio.sleep(0.01)
+    given_up.cancel()
+    assert (await client.directory()).new_order
+    assert ca.seen["GET directory"] == 2
