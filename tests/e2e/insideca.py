@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
 
 from aiohttp import web
 
@@ -32,16 +31,10 @@ class InsideCA(FakeCA):
         #: PEM, for ``spec.acme.caBundle``.
         self.bundle = (pki / "fake-ca-root.crt").read_bytes()
 
-    async def __aenter__(self) -> Self:
+    async def _listen(self, runner: web.AppRunner) -> str:
         listener = self._cluster.listen_inside(ADDRESS)
-        app = web.Application(client_max_size=1 << 20)
-        app.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, ssl_context=self._tls).start()
-        self.root = f"https://{ADDRESS}:{listener.getsockname()[1]}"
-        self.url = f"{self.root}/directory"
-        return self
+        await web.SockSite(runner, listener, ssl_context=self._tls).start()
+        return f"https://{ADDRESS}:{listener.getsockname()[1]}"
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,36 +15,18 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from devcluster import Cluster, acmeca
+from devcluster import Cluster
 from devcluster.acmeca import AcmeCA
-from tests.e2e.acme import FLAGS, GONE, ISSUER, NOBODY, issuer, log_end, requests_of
-from tests.e2e.harness import Kubectl, Operator, condition, in_place_of
+from tests.e2e.acme import GONE, ISSUER, NOBODY, ca_fixture, direct_fixture, issuer, log_end, requests_of
+from tests.e2e.harness import Kubectl, condition
 from tests.e2e.test_certificates import certificate, revision, secret_of, writes_since, x509_of
 
 pytestmark = pytest.mark.usefixtures("direct")
 
 
-@pytest.fixture(scope="module")
-def ca(cluster: Cluster) -> Iterator[AcmeCA]:
-    """A CA that refuses no nonces, so that requests can be counted."""
-    yield acmeca.start(cluster, environment={"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"})
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
-
-
-@pytest.fixture(scope="module")
-def direct(
-    cluster: Cluster,
-    ca: AcmeCA,
-    operator: Operator,
-    operator_kubeconfig: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Operator]:
-    """An operator of this module's own, where the CA looks."""
-    log = tmp_path_factory.mktemp("direct") / "certwright.log"
-    nameservers = f"--acme-http01-solver-nameservers={ca.nameserver}"
-    with in_place_of(operator, cluster, operator_kubeconfig, log, *FLAGS, nameservers) as running:
-        yield running
+#: It refuses no nonces, so that requests can be counted.
+ca = ca_fixture({"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"})
+direct = direct_fixture()
 
 
 @pytest.fixture

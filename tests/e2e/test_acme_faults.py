@@ -2,18 +2,26 @@
 
 import base64
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devcluster import Cluster, acmeca
 from devcluster.acmeca import AcmeCA
-from tests.e2e.acme import FLAGS, ISSUER, NOBODY, issuer, log_end, requests_of
-from tests.e2e.harness import Kubectl, Operator, condition, resting
+from tests.e2e.acme import (
+    ISSUER,
+    NOBODY,
+    Restartable,
+    ca_fixture,
+    direct_fixture,
+    end,
+    issuer,
+    log_end,
+    requests_of,
+)
+from tests.e2e.harness import Kubectl, condition
 from tests.e2e.insideca import inside_ca
-from tests.e2e.test_certificates import SELF_SIGNED, certificate, revision
+from tests.e2e.test_certificates import SELF_SIGNED, certificate, revision, seconds_until_ready
 
 ORDERS = "orders.acme.cert-manager.io"
 CHALLENGES = "challenges.acme.cert-manager.io"
@@ -21,54 +29,9 @@ MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 PEBBLE = {"PEBBLE_AUTHZREUSE": "0"}
 
 
-@pytest.fixture(scope="module")
-def ca(cluster: Cluster) -> Iterator[AcmeCA]:
-    """A CA that refuses three nonces of ten."""
-    yield acmeca.start(cluster, environment={**PEBBLE, "PEBBLE_WFE_NONCEREJECT": "30"})
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
-
-
-class Restartable:
-    """An operator that can be killed and started again."""
-
-    def __init__(self, cluster: Cluster, kubeconfig: Path, folder: Path, *flags: str) -> None:
-        self._cluster = cluster
-        self._kubeconfig = kubeconfig
-        self._folder = folder
-        self._flags = (*FLAGS, *flags)
-        self._number = 0
-        self.running = self.start()
-
-    def start(self) -> Operator:
-        """A fresh process; it has the Lease."""
-        self._number += 1
-        log = self._folder / f"{self._number}.log"
-        off = ("--metrics-listen-address=", "--healthz-listen-address=")
-        self.running = Operator(self._cluster, self._kubeconfig, log, *off, *self._flags)
-        self.running.wait_for_log("is held by this process")
-        return self.running
-
-    def kill(self) -> None:
-        """SIGKILL; its Lease is taken away, so that nobody has to wait for its end."""
-        self.running.kill()
-        self._cluster.kubectl("-n", "kube-system", "delete", "lease", "cert-manager-controller")
-
-
-@pytest.fixture(scope="module")
-def direct(
-    cluster: Cluster,
-    ca: AcmeCA,
-    operator: Operator,
-    operator_kubeconfig: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Restartable]:
-    """An operator of this module's own, where the CA looks."""
-    with resting(cluster, operator):
-        nameservers = f"--acme-http01-solver-nameservers={ca.nameserver}"
-        process = Restartable(cluster, operator_kubeconfig, tmp_path_factory.mktemp("direct"), nameservers)
-        yield process
-        process.running.stop()
+#: It refuses three nonces of ten.
+ca = ca_fixture({**PEBBLE, "PEBBLE_WFE_NONCEREJECT": "30"})
+direct = direct_fixture()
 
 
 @pytest.fixture(autouse=True)
@@ -250,12 +213,7 @@ def test_servers_that_hang_hold_up_nobody(cluster: Cluster, kubectl: Kubectl, ca
         while hanging.in_flight < len(servers):
             assert time.monotonic() < deadline, hanging.in_flight
             time.sleep(0.1)
-        took: list[float] = []
-        for number in range(5):
-            began = time.monotonic()
-            kubectl.apply(certificate(f"quick{number}"))
-            kubectl.wait_ready(f"quick{number}")
-            took.append(time.monotonic() - began)
+        took = [seconds_until_ready(kubectl, f"quick{number}") for number in range(5)]
         assert sorted(took)[2] < 2, took
         kubectl.apply(issuer(ca, "hangs0"))
         kubectl.wait_ready("hangs0", kind="issuer", seconds=8)
@@ -279,13 +237,10 @@ def test_orders_that_hang_hold_up_nobody(cluster: Cluster, kubectl: Kubectl, ca:
         while len(kubectl.all(ORDERS)) < 600:
             assert time.monotonic() < deadline
             time.sleep(1)
-        took: dict[str, list[float]] = {"self-signed": [], "acme": []}
-        for number in range(5):
-            for name, times in took.items():
-                began = time.monotonic()
-                kubectl.apply(certificate(f"{name}{number}", issuer={"name": name}))
-                kubectl.wait_ready(f"{name}{number}", seconds=40)
-                times.append(time.monotonic() - began)
+        took = {
+            name: [seconds_until_ready(kubectl, f"{name}{number}", name) for number in range(5)]
+            for name in ("self-signed", "acme")
+        }
         assert sorted(took["self-signed"])[2] < 2, took
         assert sorted(took["acme"])[2] < 8, took
 
@@ -294,8 +249,7 @@ def test_a_ca_that_has_forgotten_the_account_gets_it_again(cluster: Cluster, kub
     """accountDoesNotExist: registered anew, told, and the certificate is issued without help."""
     before = kubectl.get("issuer", "acme")
     assert before is not None
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
+    end(cluster)
     acmeca.start(cluster, environment=PEBBLE)
     kubectl.apply(certificate(issuer=ISSUER))
     assert revision(kubectl.wait_ready("web", seconds=60)) == 1
@@ -304,8 +258,7 @@ def test_a_ca_that_has_forgotten_the_account_gets_it_again(cluster: Cluster, kub
 
 def test_an_account_must_be_bound_where_the_ca_says_so(cluster: Cluster, kubectl: Kubectl, ca: AcmeCA) -> None:
     """Without binding, with a missing Secret, with a wrong key, with the right one."""
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
+    end(cluster)
     config = {"externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": MAC_KEY}}
     acmeca.start(cluster, environment=PEBBLE, config=config)
     kubectl.apply(issuer(ca, "bound"))
@@ -330,6 +283,5 @@ def test_an_account_must_be_bound_where_the_ca_says_so(cluster: Cluster, kubectl
     kubectl.wait_ready("bound", kind="issuer")
     kubectl.apply(certificate(issuer={"name": "bound"}))
     kubectl.wait_ready("web", seconds=40)
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
+    end(cluster)
     acmeca.start(cluster, environment=PEBBLE)

@@ -5,16 +5,15 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from devcluster import Cluster
-from tests.e2e.harness import Kubectl, Operator, condition, resting
+from tests.e2e.acme import Restartable, direct_fixture
+from tests.e2e.harness import Kubectl, condition
 from tests.e2e.insideca import InsideCA, inside_ca
-from tests.e2e.test_acme_faults import Restartable
 from tests.e2e.test_certificates import certificate, revision
 from tests.issuers.acme.fakeca import problem
 
@@ -22,15 +21,7 @@ ORDERS = "orders.acme.cert-manager.io"
 ISSUER = {"name": "acme"}
 
 
-@pytest.fixture(scope="module")
-def direct(
-    cluster: Cluster, operator: Operator, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Restartable]:
-    """An operator of this module's own."""
-    with resting(cluster, operator):
-        process = Restartable(cluster, operator_kubeconfig, tmp_path_factory.mktemp("direct"))
-        yield process
-        process.running.stop()
+direct = direct_fixture()
 
 
 @pytest.fixture

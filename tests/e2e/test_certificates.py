@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def x509_of(secret: dict[str, Any]) -> x509.Certificate:
 
 def revision(obj: dict[str, Any]) -> int:
     return int(obj.get("status", {}).get("revision", 0))
+
+
+def seconds_until_ready(kubectl: Kubectl, name: str, issuer: str = "self-signed") -> float:
+    """How long a new Certificate takes."""
+    began = time.monotonic()
+    kubectl.apply(certificate(name, issuer={"name": issuer}))
+    kubectl.wait_ready(name, seconds=40)
+    return time.monotonic() - began
 
 
 @pytest.fixture

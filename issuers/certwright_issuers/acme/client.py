@@ -36,7 +36,7 @@ T = TypeVar("T")
 NONCE_TRIES = 10
 #: Seconds that the directory is believed: CAs change profiles and terms, but not within the hour.
 DIRECTORY_AGE = 3600.0
-#: Requests in flight for one account. Pebble deadlocks above 8; for public CAs it is plenty.
+#: Requests in flight for one account. Plenty for public CAs; Pebble, which nobody runs in earnest, can deadlock from 3 on.
 CONCURRENCY = 8
 
 

@@ -1,50 +1,24 @@
 """The conformance matrix of ACME: Pebble, which certifies DNS names and reachable addresses and nothing else."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from devcluster import Cluster, acmeca
 from devcluster.acmeca import AcmeCA
-from tests.e2e.acme import FLAGS, issuer
+from tests.e2e.acme import ca_fixture, direct_fixture, issuer
 from tests.e2e.conformance.suite import ConformanceSuite, Ground, Ignored, IssuerRow, Refused, Waits
-from tests.e2e.harness import Operator, in_place_of
 
 ONLY_NAMES = "ACME certifies DNS names and IP addresses (RFC 8738), and no others"
 BY_THE_CA = "the CA decides on subject, usages, lifetime and constraints, and takes only names from the request"
 UNREACHABLE = "the CA looks at the address itself, and nothing is there"
 
 
-@pytest.fixture(scope="module")
-def ca(cluster: Cluster) -> Iterator[AcmeCA]:
-    """A CA that puts a name into the subject, as Let's Encrypt's profile classic does."""
-    profile = {"description": "90 days", "validityPeriod": 7776000, "promoteCommonName": True}
-    yield acmeca.start(cluster, config={"profiles": {"default": profile}})
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
-
-
-@pytest.fixture(scope="module")
-def direct(
-    cluster: Cluster,
-    ca: AcmeCA,
-    operator: Operator,
-    operator_kubeconfig: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Operator]:
-    """An operator where the CA looks."""
-    log = tmp_path_factory.mktemp("direct") / "certwright.log"
-    # Pebble deadlocks when two orders are made and an authorization is read at the same time.
-    few = "--max-concurrent-acme-requests=2"
-    with in_place_of(operator, cluster, operator_kubeconfig, log, *FLAGS, few) as running:
-        yield running
+#: It puts a name into the subject, as Let's Encrypt's profile classic does.
+PROFILE = {"description": "90 days", "validityPeriod": 7776000, "promoteCommonName": True}
+ca = ca_fixture(config={"profiles": {"default": PROFILE}})
+direct = direct_fixture()
 
 
 def acme_issuer(ground: Ground) -> dict[str, str]:
-    ca: AcmeCA = ground.request.getfixturevalue("ca")
+    running: AcmeCA = ground.request.getfixturevalue("ca")
     ground.request.getfixturevalue("direct")
-    ground.kubectl.apply(issuer(ca, "issuer"))
+    ground.kubectl.apply(issuer(running, "issuer"))
     ground.kubectl.wait_ready("issuer", kind="issuer")
     return {"name": "issuer"}
 
