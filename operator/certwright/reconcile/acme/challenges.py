@@ -6,7 +6,6 @@ only while something is being done, so names that never become valid hold up nob
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -38,8 +37,6 @@ from certwright_issuers.acme.lifecycle import POLLS
 from certwright_issuers.acme.problem import AcmeError
 from certwright_issuers.contract import IssuerError, RequestRejected
 from certwright_issuers.text import cut
-
-logger = logging.getLogger(__name__)
 
 FINAL = LOST | {"valid"}
 FINALIZERS = frozenset({FINALIZER_CHALLENGE, FINALIZER_CHALLENGE_LEGACY})
@@ -119,6 +116,7 @@ async def _release(context: Context, key: Key, challenge: Challenge) -> float | 
     except (SolverRefused, KubeError) as error:
         since = context.now() - (challenge.metadata.deletion_timestamp or context.now())
         if since < CLEAN_UP_LIMIT and not isinstance(error, SolverRefused):
+            context.reporter.warning(_about(challenge), "CleanUpError", f"The clean-up is tried again: {error}")
             raise
         text = f"The challenge is let go without clean-up, something may be left: {error}"
         context.reporter.warning(_about(challenge), "CleanUpError", text)
@@ -214,7 +212,9 @@ class _Walk:
             return None
         age = now - (self._challenge.status.presented_at or now)
         if age >= CHECK_LIMIT:
-            logger.info("%s: the self-check has failed for %s, the CA decides", self._key, age)
+            minutes = CHECK_LIMIT // timedelta(minutes=1)
+            told = f"The self-check has failed for {minutes} minutes and may be wrong, so the CA is asked to look"
+            await self._write(reason=f"{told}: {check.message}" if check.message else told)
             return None
         period = check.retry_after if check.retry_after is not None else CHECK_PERIOD
         if age >= QUIET and check.message:
