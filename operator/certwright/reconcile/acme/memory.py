@@ -33,6 +33,8 @@ class Memo:
     submitted: bool = False
     #: Looks at the CA's state since then.
     polls: int = 0
+    #: The CA's order of an Order, and the account that made it, until that is in the status.
+    made: tuple[str, str] | None = None
     #: When a Challenge gave its slot back last: it lines up again behind those that have waited since before.
     line_up: datetime | None = None
     #: A Challenge whose proof is set up, as it was then.

@@ -146,7 +146,15 @@ class _Walk:
         spec = self._order.spec
         names = identifiers((*spec.dns_names, *self._common_dns_name()), spec.ip_addresses)
         not_after = self._context.now() + parse_go_duration(spec.duration) if spec.duration else None
-        seen = await self._client.new_order(names, not_after=not_after, profile=spec.profile, replaces=spec.replaces)
+        made = self._memo.made
+        if made is not None and made[1] == self._client.account_url:
+            # A write of the status has failed since.
+            seen = await self._client.get_order(made[0])
+        else:
+            seen = await self._client.new_order(
+                names, not_after=not_after, profile=spec.profile, replaces=spec.replaces
+            )
+        self._memo.made = seen.url, self._client.account_url
         self._done()
         try:
             await self._learn_authorizations(seen)
