@@ -230,7 +230,7 @@ def _http01_options(group: Options) -> None:
         "--acme-http01-solver-service",
         type=flagtypes.namespaced_name,
         default="",
-        help="NAMESPACE/NAME of the Service that selects the replicas; else $POD_IP is the only address",
+        help="NAMESPACE/NAME of the Service that selects the replicas; else $POD_IP, or the address towards the API server",
     )
     group.add_argument(
         "--acme-http01-solver-nameservers",

@@ -12,7 +12,7 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -58,6 +58,7 @@ from certwright.settings import Settings
 from certwright.signingrequests import SigningRequests
 from certwright.signingrequestwatch import SigningRequestWatch
 from certwright.solvers.http01 import HTTP01Solver
+from certwright.solvers.ownaddress import own_address
 from certwright.solvers.registry import SolverRegistry
 from certwright.solvers.resolver import NameserverResolver, SystemResolver
 from certwright.solvers.selfcheck import SelfCheck
@@ -139,7 +140,7 @@ class Runtime:
             stack.push_async_callback(transports.close)
             accounts = Accounts(kube, keys, transports, self._settings)
             pool = IssuerPool(kube, self._store, accounts, self._settings)
-            http01 = self._http01 = await stack.enter_async_context(self._http01_solver(kube))
+            http01 = self._http01 = await stack.enter_async_context(await self._http01_solver(kube, access))
             context = Context(
                 settings=self._settings,
                 kube=kube,
@@ -349,14 +350,15 @@ class Runtime:
         answers = self._store.live_challenges.answer
         await stack.enter_async_context(SolverServer(self._settings.http01.listen_address, answers))
 
-    def _http01_solver(self, kube: KubeClient) -> HTTP01Solver:
-        settings = self._settings
-        nameservers = settings.http01.nameservers
+    async def _http01_solver(self, kube: KubeClient, access: Access) -> HTTP01Solver:
+        settings, http01 = self._settings, self._settings.http01
+        if http01.listen_address and not (http01.addresses or http01.service or http01.pod_ip):
+            found = await asyncio.to_thread(own_address, access.server, http01.listen_host)
+            http01 = replace(http01, pod_ip=found)
+        nameservers = http01.nameservers
         resolver = NameserverResolver(nameservers) if nameservers else SystemResolver()
         self_check = SelfCheck(settings.egress, resolver, f"certwright/{__version__}")
-        return HTTP01Solver(
-            kube, settings.http01, self._store.live_challenges, self_check, namespace=settings.namespace
-        )
+        return HTTP01Solver(kube, http01, self._store.live_challenges, self_check, namespace=settings.namespace)
 
     def _livez(self) -> Page:
         """Bad when only a new process helps: it would never write again, or its deadlines are wrong."""

@@ -145,12 +145,17 @@ class HTTP01Settings:
     addresses: tuple[tuple[str, int], ...] = ()
     #: ``namespace/name`` of a Service that selects the replicas: its ready endpoints are the addresses.
     service: str = ""
-    #: This pod's IP, if neither of the above says more.
+    #: This pod's IP, if neither of the above says more; without it the address towards the API server.
     pod_ip: str = ""
     #: ``address:port`` of the DNS servers that self-checks ask; empty: as the system resolves names.
     nameservers: tuple[tuple[str, int], ...] = ()
     #: On everything that is made for challenges.
     extra_labels: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def listen_host(self) -> str:
+        """The host of :attr:`listen_address`, without brackets."""
+        return self.listen_address.rpartition(":")[0].strip("[]")
 
     @property
     def listen_port(self) -> int:

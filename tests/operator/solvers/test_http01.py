@@ -10,6 +10,7 @@ from certwright.errors import Unreachable
 from certwright.kube import KubeClient
 from certwright.settings import HTTP01Settings
 from certwright.solvers import http01
+from certwright.solvers.addresses import Addresses
 from certwright.solvers.contract import Check, SolverRefused
 from certwright.solvers.http01 import HTTP01Solver
 from certwright.solvers.live import LiveChallenges
@@ -123,3 +124,10 @@ async def test_other_routes_are_refused_and_have_nothing_to_clean_up(stanza: dic
         await found.present(refused)
     assert words in error.value.message
     await found.clean_up(refused)
+
+
+async def test_without_an_address_it_is_told() -> None:
+    """On a machine that has none but loopback."""
+    nowhere = Addresses(cast("KubeClient", DeadKube()), HTTP01Settings())
+    with pytest.raises(SolverRefused, match="does not know where an ingress controller reaches it"):
+        await nowhere.current()
