@@ -1,18 +1,15 @@
 """The CA says when to renew (RFC 9773): what is asked, what is shown, and what follows."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from certwright_issuers.acme import ari
-from devcluster import Cluster, acmeca
 from devcluster.acmeca import AcmeCA
-from tests.e2e.acme import FLAGS, ISSUER, issuer, log_end, requests_of
-from tests.e2e.harness import Kubectl, Operator, in_place_of
+from tests.e2e.acme import ISSUER, Restartable, ca_fixture, direct_fixture, issuer, log_end, requests_of
+from tests.e2e.harness import Kubectl
 from tests.e2e.test_certificates import certificate, data_of, revision, secret_of, x509_of
 
 pytestmark = pytest.mark.usefixtures("direct")
@@ -22,27 +19,9 @@ HOUR = timedelta(hours=1)
 NAME = "renewal.example.test"
 
 
-@pytest.fixture(scope="module")
-def ca(cluster: Cluster) -> Iterator[AcmeCA]:
-    """A CA that refuses no nonces, so that requests can be counted."""
-    yield acmeca.start(cluster, environment={"PEBBLE_WFE_NONCEREJECT": "0"})
-    cluster.end("pebble")
-    cluster.end("pebble-challtestsrv")
-
-
-@pytest.fixture(scope="module")
-def direct(
-    cluster: Cluster,
-    ca: AcmeCA,
-    operator: Operator,
-    operator_kubeconfig: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Operator]:
-    """An operator of this module's own, where the CA looks."""
-    log = tmp_path_factory.mktemp("direct") / "certwright.log"
-    nameservers = f"--acme-http01-solver-nameservers={ca.nameserver}"
-    with in_place_of(operator, cluster, operator_kubeconfig, log, *FLAGS, nameservers) as running:
-        yield running
+#: It refuses no nonces, so that requests can be counted.
+ca = ca_fixture({"PEBBLE_WFE_NONCEREJECT": "0"})
+direct = direct_fixture()
 
 
 def when(text: str) -> datetime:
@@ -172,16 +151,15 @@ def test_whoever_does_not_want_it_is_not_given_it(kubectl: Kubectl, ca: AcmeCA) 
     assert off["status"]["renewalTime"] == ready["status"]["renewalTime"]
 
 
-def test_a_restart_asks_nothing(
-    cluster: Cluster, kubectl: Kubectl, ca: AcmeCA, direct: Operator, operator_kubeconfig: Path, tmp_path: Path
-) -> None:
+def test_a_restart_asks_nothing(kubectl: Kubectl, ca: AcmeCA, direct: Restartable) -> None:
     """All of it is in the status, for another replica as well."""
     ready = issue(kubectl, ca)
     since = log_end(ca)
-    with in_place_of(direct, cluster, operator_kubeconfig, tmp_path / "other.log"):
-        kubectl.apply(certificate(issuer=ISSUER, dnsNames=[NAME], secretTemplate={"labels": {"a": "b"}}))
-        kubectl.wait("secret", "web-tls", lambda s: s["metadata"]["labels"].get("a") == "b")
-        found = kubectl.wait_ready("web")
+    direct.kill()
+    direct.start()
+    kubectl.apply(certificate(issuer=ISSUER, dnsNames=[NAME], secretTemplate={"labels": {"a": "b"}}))
+    kubectl.wait("secret", "web-tls", lambda s: s["metadata"]["labels"].get("a") == "b")
+    found = kubectl.wait_ready("web")
     for field in ("acme", "renewalTime", "revision"):
         assert found["status"][field] == ready["status"][field]
     assert not [line for line in requests_of(ca, since) if "/renewalInfo/" in line]
