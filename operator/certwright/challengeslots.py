@@ -54,7 +54,7 @@ class ChallengeSlots:
             self._waiting[key] = target
             heapq.heappush(self._lines[target], (since, key))
             self._offer(target)
-        self._fill()
+        self._fill(asking=key)
         return key in self._inside
 
     def leave(self, key: Key) -> None:
@@ -87,7 +87,8 @@ class ChallengeSlots:
         elif target not in self._busy:
             heapq.heappush(self._heads, line[0])
 
-    def _fill(self) -> None:
+    def _fill(self, asking: Key | None = None) -> None:
+        """Give out what is free. ``asking`` learns of it by itself: woken, it would come again for ever."""
         while self._heads and len(self._inside) < self._limit:
             _, key = heapq.heappop(self._heads)
             target = self._waiting.get(key)
@@ -100,4 +101,5 @@ class ChallengeSlots:
                 heapq.heappop(line)
             self._inside[key] = target
             self._busy[target] = key
-            self._wake(key)
+            if key != asking:
+                self._wake(key)

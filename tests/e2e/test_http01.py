@@ -19,6 +19,7 @@ import pytest
 from devcluster import Cluster, acmeca, acmedemo, ingress
 from devcluster.acmeca import AcmeCA
 from devcluster.netns import ADDRESS
+from tests.e2e.acme import log_end, requests_of
 from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, in_place_of
 from tests.e2e.test_certificates import certificate
 
@@ -330,6 +331,9 @@ def test_solvers_that_are_refused_say_so(
     kubectl.apply(wanted, ordered(name))
     waits_for(kubectl, words)
     assert kubectl.all("ingress") == []
+    since = log_end(ca)
+    time.sleep(1)
+    assert len(requests_of(ca, since)) < 10, "a challenge that waits must not be looked at all the time"
 
 
 def bare_service(name: str) -> dict[str, Any]:

@@ -32,6 +32,15 @@ def test_a_bounded_number_enters_and_the_oldest_waits_least() -> None:
     assert slots.waiting == 1
 
 
+def test_whoever_asks_and_may_begin_is_not_woken_as_well() -> None:
+    woken: list[Key] = []
+    slots = ChallengeSlots(2, woken.append)
+    assert slots.enter(key(1), target("a"), NOW)
+    slots.leave(key(1))
+    assert slots.enter(key(1), target("a"), NOW)
+    assert woken == []
+
+
 def test_one_name_is_proved_once_at_a_time() -> None:
     woken: list[Key] = []
     slots = ChallengeSlots(60, woken.append)
