@@ -269,11 +269,23 @@ def test_a_ca_that_can_not_sign_says_why_and_heals(kubectl: Kubectl, data: dict[
     assert ready["status"] == "False"
     assert ready["reason"] in {"ErrGetKeyPair", "ErrInvalidKeyPair"}
     assert words in ready["message"]
+    assert kubectl.wait_event("ca", ready["reason"])["message"] == ready["message"]
+    assert kubectl.wait_event("ca", "ErrInitIssuer")["message"] == f"Error initializing issuer: {ready['message']}"
     waiting = kubectl.wait("certificate", "web", lambda c: "is not ready" in str(condition(c, "Issuing")))
     assert words in condition(waiting, "Issuing")["message"]  # type: ignore[index]
     kubectl.apply(ca_secret(pair("good")))
     kubectl.wait_ready("ca", kind="issuer", seconds=5)
     kubectl.wait_ready("web", seconds=5)
+
+
+def test_an_issuer_type_that_is_not_served_is_told(kubectl: Kubectl) -> None:
+    """Manifests of all types are taken; what can't be done with one is on the issuer."""
+    venafi = {"zone": "z", "cloud": {"apiTokenSecretRef": {"name": "token", "key": "key"}}}
+    kubectl.apply({**CA, "metadata": {"name": "venafi"}, "spec": {"venafi": venafi}})
+    ready = condition(kubectl.wait("issuer", "venafi", lambda i: condition(i, "Ready")), "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("False", "UnsupportedIssuerType")
+    assert "issuer type 'venafi' is not served" in ready["message"]
 
 
 def test_no_leaf_outlives_its_ca(kubectl: Kubectl) -> None:

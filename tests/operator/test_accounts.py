@@ -280,7 +280,8 @@ async def test_a_failure_is_told_and_waited_out(world: World, monkeypatch: pytes
     world.ca.well.set()
     await world.answered()
     assert world.ready(key) == "False"
-    assert world.said == [f"ErrRegisterACMEAccount: {failure.message}; next try at 2026-11-24T12:00:05Z"]
+    told = f"{failure.message}; next try at 2026-11-24T12:00:05Z"
+    assert world.said == [f"ErrRegisterACMEAccount: {told}", f"ErrInitIssuer: Error initializing issuer: {told}"]
     again = await reconcile_issuer(world.context, key)
     assert again is not None
     assert 5 <= again < 6

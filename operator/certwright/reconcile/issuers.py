@@ -72,6 +72,8 @@ async def _report(context: Context, key: Key, issuer: Issuer, loaded: Loaded) ->
         context.reporter.normal(subject, reason, message)
     else:
         context.reporter.warning(subject, reason, message)
+        # By this one people find it whatever the type (API contract section 2.4).
+        context.reporter.warning(subject, "ErrInitIssuer", f"Error initializing issuer: {message}")
 
 
 def _wake(context: Context, key: Key) -> None:

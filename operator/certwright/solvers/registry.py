@@ -51,12 +51,17 @@ def _why(
     """Why no solver was chosen, and what would help."""
     offered = [offer.type for offer in authorization.challenges]
     usable = [type_ for type_ in offered if type_.upper() in served]
+    configured = {type_of(solver) for solver in solvers}
     text = f"no solver for {name}: the CA offers {', '.join(offered) or 'no challenge'}"
+    if not solvers:
+        return f"{text}, and the issuer has no solvers"
+    if not configured & set(usable) and (unserved := sorted(configured & set(offered) - set(usable))):
+        return f"{text}, and certwright does not solve what the issuer's solvers are for: {', '.join(unserved)}"
     if not usable:
         known = " and ".join(sorted(type_.lower() for type_ in served))
         return f"{text}, and only {known} can be met" + (
             "; wildcard names need DNS-01" if authorization.wildcard else ""
         )
-    if not any(type_of(solver) in usable for solver in solvers):
+    if not configured & set(usable):
         return f"{text}, and none of the issuer's solvers is for {' or '.join(usable)}"
     return f"{text}, and no selector of the issuer's solvers for {' or '.join(usable)} matches the name and the labels"

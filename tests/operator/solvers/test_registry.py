@@ -45,8 +45,10 @@ def test_the_offer_and_the_overridden_stanza() -> None:
         ([ANY], authorization("dns-01", wildcard=True), "wildcard names need DNS-01"),
         ([ANY], authorization("dns-01", "tls-alpn-01"), "only http-01 can be met"),
         ([ANY], authorization(), "the CA offers no challenge"),
-        ([DNS], ALL, "none of the issuer's solvers is for http-01"),
-        ([], ALL, "none of the issuer's solvers is for http-01"),
+        ([DNS], ALL, "certwright does not solve what the issuer's solvers are for: dns-01"),
+        ([DNS], authorization("dns-01", wildcard=True), "does not solve what the issuer's solvers are for: dns-01"),
+        ([DNS], authorization("tls-alpn-01", "http-01"), "none of the issuer's solvers is for http-01"),
+        ([], ALL, "the issuer has no solvers"),
         ([ZONED], ALL, "no selector of the issuer's solvers for http-01 matches the name and the labels"),
     ],
 )
