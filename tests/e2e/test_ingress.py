@@ -308,10 +308,10 @@ def test_a_secret_of_another_origin_is_warned_of(kubectl: Kubectl) -> None:
 def test_the_example_works(kubectl: Kubectl) -> None:
     """One Certificate for each entry, named and timed by the annotations."""
     kubectl("apply", "-f", str(ROOT / "examples" / "07-ingress" / "manifests.yaml"))
-    shop = kubectl.wait_ready("shop-tls")
-    assert shop["spec"]["dnsNames"] == ["shop.example.test", "www.shop.example.test"]
-    assert shop["spec"]["duration"] == "720h0m0s"
-    kubectl.wait_ready("api-tls")
+    store = kubectl.wait_ready("store-tls")
+    assert store["spec"]["dnsNames"] == ["store.example.test", "www.store.example.test"]
+    assert store["spec"]["duration"] == "720h0m0s"
+    kubectl.wait_ready("store-api-tls")
 
 
 def test_an_ingress_is_served_within_a_second(kubectl: Kubectl) -> None:

@@ -30,7 +30,7 @@ def test_the_commands_work(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -
             KUBERNETES_HOST="https://127.0.0.1:6443",
         )
         cluster.kubectl("delete", "clusterrolebinding", "vault-reviewer")
-        for name in ("shop", "api"):
+        for name in ("intranet", "payroll"):
             found = kubectl.get("certificate", name)
             assert found is not None
             assert is_true(found, "Ready")
