@@ -29,7 +29,7 @@ from certwright.api.groups import ACME_GROUP, GROUP
 from certwright.approver import Approver
 from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
 from certwright.fence import Fence
-from certwright.handlers import REGISTRY, watch_ingresses
+from certwright.handlers import REGISTRY, watch_cluster_issuers, watch_ingresses
 from certwright.health import ClockSkew, Page, Server
 from certwright.ingest import Ingest
 from certwright.issuerpool import IssuerPool
@@ -125,6 +125,8 @@ class Runtime:
         access = load_access(self._settings.kubeconfig, self._settings.context)
         if self._settings.shim.enabled:
             watch_ingresses()
+        if not self._settings.namespace:
+            watch_cluster_issuers()
         self._install_signals()
         async with AsyncExitStack() as stack:
             self._lag.start()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from devcluster import Cluster
-from tests.e2e.harness import ROOT, Kubectl, Operator, Replicas, is_true, resting
+from tests.e2e.harness import ROOT, Kubectl, Operator, Replicas, condition, is_true, resting
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, revision
 
 LEASE = ("-n", "kube-system", "get", "lease", "cert-manager-controller", "-o", "jsonpath={.spec.holderIdentity}")
@@ -190,6 +190,46 @@ def test_an_api_server_that_goes_away_is_waited_for(
     kubectl.wait_ready("after")
     assert len(kubectl.all("certificaterequest")) == 21
     assert running.process.poll() is None
+
+
+def access_to_one_namespace(cluster: Cluster, namespace: str) -> Path:
+    """What docs/howto/install.md says for --namespace: the controller's rules as a Role, the Lease, and who may approve."""
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "deploy" / "rbac.yaml").read_text()))
+    found = {(d["kind"], d["metadata"]["name"]): d for d in documents}
+    rules = found["ClusterRole", "certwright-controller"]["rules"]
+    rules += found["Role", "certwright-leader-election"]["rules"]
+    group, subject = "rbac.authorization.k8s.io", {"kind": "ServiceAccount", "name": "lone", "namespace": namespace}
+
+    def binding(kind: str, name: str, role: str) -> dict[str, Any]:
+        ref = {"apiGroup": group, "kind": role, "name": name}
+        where = {"name": f"{name}-{namespace}", "namespace": namespace}
+        return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": where, "roleRef": ref, "subjects": [subject]}
+
+    Kubectl(cluster, namespace).apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "lone"}},
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": "lone"}, "rules": rules},
+        binding("RoleBinding", "lone", "Role"),
+        binding("ClusterRoleBinding", "certwright-approve", "ClusterRole"),
+    )
+    return cluster.service_account_kubeconfig(namespace, "lone").inner
+
+
+def test_an_operator_of_one_namespace_asks_for_nothing_else(
+    cluster: Cluster, replicas: Replicas, kubectl: Kubectl, namespace: str
+) -> None:
+    """Issuers of the namespace sign, ClusterIssuers do not, and no request is refused for want of a right."""
+    access = access_to_one_namespace(cluster, namespace)
+    running = replicas.start(access, f"--namespace={namespace}", f"--leader-election-namespace={namespace}")
+    running.wait_for_log("is held by this process")
+    cluster_issuer = {**SELF_SIGNED, "kind": "ClusterIssuer", "metadata": {"name": f"all-{namespace}"}}
+    kubectl.apply(SELF_SIGNED, certificate(), cluster_issuer)
+    other = {"kind": "ClusterIssuer", "name": f"all-{namespace}"}
+    kubectl.apply(certificate("other", issuer=other, secretName="other-tls"))
+    kubectl.wait_ready("web")
+    kubectl.wait("certificate", "other", lambda c: "does not exist" in str(condition(c, "Issuing")))
+    assert "orbidden" not in running.log.read_text()
+    kubectl("delete", "clusterissuer", f"all-{namespace}")
+    kubectl("delete", "clusterrolebinding", f"certwright-approve-{namespace}")
 
 
 def test_the_built_in_approver_can_be_switched_off(

@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from certwright.handlers import acme, certificaterequests, certificates, issuers, lifecycle
 from certwright.handlers.ingresses import watch_ingresses
+from certwright.handlers.issuers import watch_cluster_issuers
 from certwright.handlers.registry import REGISTRY
 
-__all__ = ["REGISTRY", "acme", "certificaterequests", "certificates", "issuers", "lifecycle", "watch_ingresses"]
+__all__ = [
+    "REGISTRY",
+    "acme",
+    "certificaterequests",
+    "certificates",
+    "issuers",
+    "lifecycle",
+    "watch_cluster_issuers",
+    "watch_ingresses",
+]
