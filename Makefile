@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 W ?= w1
 N ?=
 
+# Container images often forbid Python to keep compiled files; pytest would then rewrite every assertion at every start.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -27,13 +30,24 @@ demo: install ## A real control plane, certwright, and Certificates becoming Rea
 
 .PHONY: check
 check: install ## Lint, types, layers, generated files and unit tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style mypy pyright layers crds
+	@$(MAKE) --no-print-directory unit
+
+.PHONY: style mypy pyright layers crds unit
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+mypy:
 	$(BIN)/mypy
+pyright:
 	$(BIN)/pyright
+layers:
 	$(BIN)/lint-imports
+crds:
 	$(BIN)/python -m certwright.api.crdgen --check crds
-	$(BIN)/pytest -q -m "not e2e and not slow"
+# Not together with the above: some measure time.
+unit:
+	$(BIN)/pytest -q -m "not e2e and not slow" --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: programs
 programs: install ## What the tests run against (API server, Vault ...), built once; a new machine takes a quarter of an hour

@@ -44,6 +44,7 @@ async def test_a_lane_that_hangs_holds_up_no_other() -> None:
     await asyncio.wait_for(world.end("well"), 5)
     assert [key for key in world.begun if key.kind == "well"] == keys
     assert len([key for key in world.begun if key.kind == "hangs"]) == 3
+    await asyncio.wait_for(world.end("hangs"), 5)
 
 
 async def test_those_in_line_are_served_round_robin_over_their_namespaces() -> None:

@@ -163,8 +163,13 @@ async def test_pending_authorizations_are_given_up(client: Client, ca: FakeCA) -
 async def test_an_issuance_has_an_end(client: Client, ca: FakeCA) -> None:
     """A CA that never validates leads to a time-out that names the order's state."""
     ca.validation = {"status": "pending"}
-    with pytest.raises(Unavailable, match="the order is pending"):
-        await issue(client, Wish(NAMES, csr_der("a.example.com")), MemorySolver(), timeout=0.05)
+    for seconds in (0.05, 0.5, 5):
+        with pytest.raises(Unavailable) as caught:
+            await issue(client, Wish(NAMES, csr_der("a.example.com")), MemorySolver(), timeout=seconds)
+        # On a busy machine 0.05 s may end before there is an order.
+        if caught.value.message.endswith("the order is pending"):
+            return
+    pytest.fail(caught.value.message)
 
 
 async def test_a_name_that_no_challenge_can_prove_is_rejected(client: Client) -> None:

@@ -47,8 +47,9 @@ def issuer_for(
 
 
 def request(*dns_names: str, **spec: Any) -> SigningRequest:
-    """For a P-256 key."""
-    return signing_request(RequestSpec(dns_names=dns_names or ("a.example.com",), **spec), leaf_key(KEY_SPECS[1]), NOW)
+    """For a P-256 key, made now: the fake Vault's certificates begin now as well."""
+    wanted = RequestSpec(dns_names=dns_names or ("a.example.com",), **spec)
+    return signing_request(wanted, leaf_key(KEY_SPECS[1]), datetime.now(UTC).replace(microsecond=0))
 
 
 def encoded(pem: bytes) -> str:

@@ -59,6 +59,7 @@ class World:
         self.list_version = 100
         self.chunks: list[bytes] = []
         self.queries: list[dict[str, str]] = []
+        self._over = asyncio.Event()
 
     async def kopf_sees(self, resource: references.Resource = CERTIFICATES) -> list[tuple[Any, str, str]]:
         """Type, name and version of every event that Kopf gets until the server has told everything."""
@@ -82,6 +83,7 @@ class World:
                     if raw["type"] == "BOOKMARK":
                         break
         finally:
+            self._over.set()
             await runner.cleanup()
         return seen
 
@@ -113,7 +115,7 @@ class World:
             await response.write(chunk)
             await asyncio.sleep(0)
         await response.write(json.dumps(bookmark(999)).encode() + b"\n")
-        await asyncio.sleep(5)
+        await self._over.wait()
         return response
 
     def tells(self, *events: dict[str, Any], cut: int = 0) -> None:
