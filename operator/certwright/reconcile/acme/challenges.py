@@ -220,14 +220,19 @@ class _Walk:
         if age >= QUIET and check.message:
             reason = f"Waiting for {self._challenge.spec.type} challenge propagation: {check.message}"
             if not status.reason:
-                self._context.reporter.normal(_about(self._challenge), "Presented", self._presented_message())
+                self._tell_of_waiting()
             await self._write(reason=reason)
             # Whoever has waited long can wait a little longer.
             period = max(period, min(60.0, age.total_seconds() / 30))
         return period
 
-    def _presented_message(self) -> str:
-        return f"Presented challenge using {self._challenge.spec.type} challenge mechanism"
+    def _tell_of_waiting(self) -> None:
+        """What has been done so far, in the Events that people know."""
+        tell, spec, about = self._context.reporter.normal, self._challenge.spec, _about(self._challenge)
+        made = f'Created Challenge resource "{self._key.name}" for domain "{spec.dns_name}"'
+        tell(Subject(ACME_API_VERSION, "Order", self._order.metadata), "Created", made)
+        tell(about, "Started", "Challenge scheduled for processing")
+        tell(about, "Presented", f"Presented challenge using {spec.type} challenge mechanism")
 
     async def _ask(self, seen: Authorization, solver: ChallengeSolver) -> float | None:
         """What the CA says of it."""

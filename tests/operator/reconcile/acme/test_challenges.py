@@ -58,7 +58,7 @@ async def test_a_self_check_that_fails_for_45_minutes_gives_way_to_the_ca() -> N
 
 
 async def test_what_is_waited_for_is_said_meanwhile() -> None:
-    """After ten seconds, and told in one Event."""
+    """After ten seconds, and once in Events."""
     world = World()
     key = await challenged(world)
     for _ in range(10):
@@ -66,7 +66,12 @@ async def test_what_is_waited_for_is_said_meanwhile() -> None:
         assert again is not None
         world.wait(seconds=again)
     assert reason_of(world) == WAITING
-    assert [reason for reason, _ in world.events] == ["Presented"]
+    name = world.the_challenge()[1].metadata.name
+    assert world.events == [
+        ("Created", f'Created Challenge resource "{name}" for domain "web.example.test"'),
+        ("Started", "Challenge scheduled for processing"),
+        ("Presented", "Presented challenge using HTTP-01 challenge mechanism"),
+    ]
     assert world.ca.asked["answer"] == 0
 
 
