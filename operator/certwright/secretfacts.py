@@ -76,6 +76,8 @@ class SecretFacts:
     applied_labels: frozenset[str]
     applied_annotations: frozenset[str]
     applied_keys: frozenset[str]
+    #: Whether this operator applied an owner reference.
+    applied_owner: bool
 
     @property
     def has_data(self) -> bool:
@@ -117,6 +119,7 @@ def facts_of(secret: Secret) -> SecretFacts:
         applied_labels=_names(applied, "f:metadata", "f:labels"),
         applied_annotations=_names(applied, "f:metadata", "f:annotations"),
         applied_keys=_names(applied, "f:data"),
+        applied_owner=bool(_below(applied, "f:metadata", "f:ownerReferences")),
     )
 
 
@@ -148,6 +151,10 @@ def _applied(entries: tuple[ManagedFields, ...]) -> dict[str, Any]:
 
 def _names(fields: dict[str, Any], *path: str) -> frozenset[str]:
     """Keys below ``path`` in FieldsV1, without their ``f:``."""
+    return frozenset(name[2:] for name in _below(fields, *path) if name.startswith("f:"))
+
+
+def _below(fields: dict[str, Any], *path: str) -> dict[str, Any]:
     for part in path:
         fields = fields.get(part) or {}
-    return frozenset(name[2:] for name in fields if name.startswith("f:"))
+    return fields

@@ -16,6 +16,8 @@ from devcluster import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICE_ACCOUNT = ("cert-manager", "cert-manager")
+#: As whom the audit log knows the operator.
+USERNAME = f"system:serviceaccount:{':'.join(SERVICE_ACCOUNT)}"
 #: For an operator beside another one in the same network.
 NO_PORTS = ("--metrics-listen-address=", "--healthz-listen-address=", "--acme-http01-solver-listen-address=")
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from devcluster import Cluster
-from tests.e2e.harness import ROOT, Kubectl, Operator, condition, is_true
+from tests.e2e.harness import ROOT, USERNAME, Kubectl, Operator, condition, in_place_of, is_true
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -91,7 +91,7 @@ def writes_since(cluster: Cluster, position: int, namespace: str) -> list[tuple[
             ref = event.get("objectRef", {})
             if event["verb"] in {"get", "list", "watch"} or ref.get("namespace") != namespace:
                 continue
-            if event["user"]["username"] == "system:serviceaccount:cert-manager:cert-manager":
+            if event["user"]["username"] == USERNAME:
                 resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
                 found.append((event["verb"], resource, event["responseStatus"]["code"]))
     return found
@@ -419,6 +419,23 @@ def test_secrets_outlive_their_certificates(kubectl: Kubectl) -> None:
     kubectl.wait_ready("web")
     kubectl("delete", "certificate", "web")
     assert kubectl.get("secret", "web-tls") is not None
+
+
+def test_secrets_go_with_their_certificates_where_that_is_asked_for(
+    cluster: Cluster, kubectl: Kubectl, operator: Operator, operator_kubeconfig: Path, tmp_path: Path
+) -> None:
+    """--enable-certificate-owner-ref: an owner reference, on older Secrets too; without the flag it is taken back."""
+    kubectl.apply(SELF_SIGNED, certificate())
+    uid = kubectl.wait_ready("web")["metadata"]["uid"]
+    flag = "--enable-certificate-owner-ref"
+    with in_place_of(operator, cluster, operator_kubeconfig, tmp_path / "log", flag):
+        owned = kubectl.wait("secret", "web-tls", lambda s: s["metadata"].get("ownerReferences"))
+        (owner,) = owned["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"], owner["controller"]) == ("Certificate", uid, True)
+        kubectl.apply(certificate("new"))
+        kubectl.wait("secret", "new-tls", lambda s: s["metadata"].get("ownerReferences"))
+    kubectl.wait("secret", "web-tls", lambda s: "ownerReferences" not in s["metadata"], seconds=30)
+    assert revision(kubectl.wait_ready("web")) == 1
 
 
 def test_nothing_of_a_key_is_logged(kubectl: Kubectl, operator: Operator) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from devcluster import Cluster
 from devcluster.faultproxy import KubeFaultProxy
-from tests.e2e.harness import Kubectl, Operator, Replicas, condition, is_true, resting
+from tests.e2e.harness import USERNAME, Kubectl, Operator, Replicas, condition, is_true, resting
 from tests.e2e.test_certificates import (
     CA,
     ROOT_CA,
@@ -300,6 +300,6 @@ def test_a_namespace_that_is_deleted_in_the_middle(cluster: Cluster, running: Op
     time.sleep(3)
     with cluster.audit_log.open() as log:
         log.seek(position)
-        late = [json.loads(line)["objectRef"] for line in log if doomed.namespace in line and ":certwright" in line]
+        late = [json.loads(line)["objectRef"] for line in log if doomed.namespace in line and USERNAME in line]
     assert late == []
     assert "Traceback" not in running.log.read_text()

@@ -90,6 +90,11 @@ def test_a_request_made_by_hand_is_approved_and_signed(kubectl: Kubectl) -> None
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(hours=5)
     assert base64.b64decode(done["status"]["ca"]) == data_of(secret_of(kubectl, "root"), "tls.crt")
     assert kubectl.wait_event("mine", "CertificateIssued")["message"] == "Certificate fetched from issuer successfully"
+    told = [(event["reason"], event["message"]) for event in kubectl.events("mine")]
+    assert told == [
+        ("cert-manager.io", "Certificate request has been approved by cert-manager.io"),
+        ("CertificateIssued", "Certificate fetched from issuer successfully"),
+    ]
 
 
 @pytest.mark.usefixtures("ca")

@@ -93,15 +93,15 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
         return
     if not is_ours:
         if approving:
-            await _write(context, request, conditions, None)
-            context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
+            await _write(context, request, conditions, None, approving=True)
         return
     if approving and would_ask(context, ref, namespace):
         # An outside CA can't take a signature back: nothing leaves before the approval is known to everybody.
-        request = await write_status(context, request, msgspec.structs.replace(request.status, conditions=conditions))
-        context.reporter.normal(about_request(request), APPROVED_REASON, APPROVED_MESSAGE)
+        request, approving = await _write(context, request, conditions, None, approving=True), False
     outcome = await sign(context, request, waiter, None)
-    await _write(context, request, conditions, outcome)
+    # Of a Certificate's request nobody reads it: that has Events of its own.
+    by_hand = waiter.kind == "CertificateRequest"
+    await _write(context, request, conditions, outcome, approving=approving and by_hand)
     wake_orders(context, request)
     if outcome.state == "Pending" and outcome.retry_after is not None:
         raise Retry(outcome.message, outcome.retry_after.total_seconds())
@@ -251,18 +251,24 @@ def _pending(context: Context, error: IssuerError) -> Outcome:
 
 
 async def _write(
-    context: Context, request: CertificateRequest, conditions: tuple[Condition, ...], outcome: Outcome | None
-) -> None:
-    """One status write with everything that changed, and the Events that go with it."""
+    context: Context,
+    request: CertificateRequest,
+    conditions: tuple[Condition, ...],
+    outcome: Outcome | None,
+    *,
+    approving: bool = False,
+) -> CertificateRequest:
+    """One status write with everything that changed, and the Events that go with it; the request afterwards."""
     old_ready = find_condition(request.status.conditions, "Ready")
     status = msgspec.structs.replace(request.status, conditions=conditions)
     if outcome is not None:
         status = with_outcome(context, request, conditions, outcome)
-    if status != request.status:
-        await write_status(context, request, status)
-    if outcome is None or (outcome.state == "Pending" and old_ready is not None and old_ready.reason == "Pending"):
-        return
+    written = await write_status(context, request, status) if status != request.status else request
     about = about_request(request)
+    if approving:
+        context.reporter.normal(about, APPROVED_REASON, APPROVED_MESSAGE)
+    if outcome is None or (outcome.state == "Pending" and old_ready is not None and old_ready.reason == "Pending"):
+        return written
     if outcome.state == "Issued":
         context.reporter.normal(about, outcome.event_reason, outcome.message)
         for note in outcome.issued.notes if outcome.issued else ():
@@ -271,6 +277,7 @@ async def _write(
         context.reporter.normal(about, outcome.event_reason, outcome.message)
     else:
         context.reporter.warning(about, outcome.event_reason, outcome.message)
+    return written
 
 
 def with_outcome(

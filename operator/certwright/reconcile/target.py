@@ -107,6 +107,7 @@ def drift(certificate: Certificate, secret: SecretFacts, *, owner_ref: bool) -> 
         ("labels no longer in the template", bool(secret.applied_labels - labels.keys())),
         ("annotations no longer in the template", bool(secret.applied_annotations - annotations.keys())),
         ("owner reference", owner_ref and secret.owner_uid != certificate.metadata.uid),
+        ("owner reference that is no longer wanted", secret.applied_owner and not owner_ref),
         ("derived data no longer in the spec", bool(secret.applied_keys & DERIVED - wanted)),
         ("additional output formats", bool(lost - STORE_NAMES)),
         (KEYSTORES, bool(lost & STORE_NAMES)),

@@ -173,7 +173,7 @@ def account_manifests(name: str = SERVICE_ACCOUNT) -> list[dict[str, Any]]:
         "kind": "RoleBinding",
         "metadata": metadata,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": metadata["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": "certwright", "namespace": "cert-manager"}],
+        "subjects": [{"kind": "ServiceAccount", "name": "cert-manager", "namespace": "cert-manager"}],
     }
     return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}, role, binding]
 

@@ -89,6 +89,15 @@ def test_what_has_drifted(spec: dict[str, Any], facts: SecretFacts, what: str) -
     assert drift(certificate(**spec), facts, owner_ref=False) == what
 
 
+def test_owner_references_follow_the_flag() -> None:
+    """Set when it is switched on, taken away when it is switched off; one that others have set stays."""
+    ours = dataclasses.replace(stored(), applied_owner=True, owner_uid=certificate().metadata.uid)
+    assert drift(certificate(), stored(), owner_ref=True) == "owner reference"
+    assert drift(certificate(), ours, owner_ref=True) == ""
+    assert drift(certificate(), ours, owner_ref=False) == "owner reference that is no longer wanted"
+    assert drift(certificate(), dataclasses.replace(ours, applied_owner=False), owner_ref=False) == ""
+
+
 def test_a_secret_that_was_never_ours_is_left_alone() -> None:
     """A pair somebody brought, which happens to fit, is not written to."""
     brought = secret(annotations={"cert-manager.io/certificate-name": None}, labels={})
