@@ -233,7 +233,13 @@ class KubeFaultProxy:
         body = await request.read() if request.body_exists else None
         headers = _passed_on(request.headers.items())
         async with self._session.request(
-            request.method, url, data=body, headers=headers, allow_redirects=False
+            request.method,
+            url,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            # Else what comes without a type would go on as one that the API server refuses.
+            skip_auto_headers=("Content-Type",),
         ) as response:
             try:
                 yield response
