@@ -45,9 +45,9 @@ class AcmeCA:
         """``address:port`` of the DNS server."""
         return f"{ADDRESS}:{DNS_PORT}"
 
-    def root(self) -> bytes:
-        """PEM of the root that its certificates lead to; new at each start."""
-        return self.cluster.request(f"https://{ADDRESS}:{MANAGEMENT_PORT}/roots/0", verify=False)
+    def root(self, number: int = 0) -> bytes:
+        """PEM of the root that its certificates lead to; new at each start. Others: PEBBLE_ALTERNATE_ROOTS."""
+        return self.cluster.request(f"https://{ADDRESS}:{MANAGEMENT_PORT}/roots/{number}", verify=False)
 
     def suggest(self, chain: bytes, answer: str) -> None:
         """Have renewal information (RFC 9773) of the first certificate of a PEM chain be this text, JSON or not."""

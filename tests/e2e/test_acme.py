@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("direct")
 
 
 #: It refuses no nonces, so that requests can be counted.
-ca = ca_fixture({"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"})
+ca = ca_fixture({"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_ALTERNATE_ROOTS": "2"})
 direct = direct_fixture()
 
 
@@ -236,6 +236,22 @@ def test_profile_and_duration_reach_the_ca(kubectl: Kubectl, ca: AcmeCA) -> None
     ) == ("shortlived", "100h")
     found = x509_of(secret_of(kubectl))
     assert (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds() <= 6 * 86400
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, None])
+def test_the_chain_that_the_issuer_prefers_is_taken(kubectl: Kubectl, ca: AcmeCA, wanted: int | None) -> None:
+    """By the name of the root; the default one where there is no such chain."""
+    (name,) = [
+        str(attribute.value)
+        for attribute in x509.load_pem_x509_certificate(ca.root(wanted or 0)).subject
+        if attribute.oid == x509.NameOID.COMMON_NAME
+    ]
+    kubectl.apply(issuer(ca, preferredChain="No Such Root" if wanted is None else name))
+    kubectl.wait_ready("acme", kind="issuer")
+    kubectl.apply(certificate(issuer=ISSUER))
+    kubectl.wait_ready("web")
+    chain = x509.load_pem_x509_certificates(base64.b64decode(secret_of(kubectl)["data"]["tls.crt"]))
+    assert f"CN={name}" in chain[-1].issuer.rfc4514_string()
 
 
 @pytest.mark.usefixtures("acme")

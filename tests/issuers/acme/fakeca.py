@@ -63,15 +63,21 @@ class FakeCA:
         self.validation: dict[str, Any] = {"status": "valid"}
         self.meta: dict[str, Any] = {"profiles": {"short": "six days"}, "termsOfService": "https://ca.example/terms"}
         self.finalize_status = "valid"
+        #: Whether an order that is processing becomes valid when it is looked at.
+        self.ends_processing = True
+        #: State of the authorizations of a new order.
+        self.first_state = "pending"
         self.retry_after: str | None = None
         self.alternates: list[bytes] = []
-        self.chain: bytes = b""
+        #: What every certificate's URL answers, if it is set.
+        self.chain: bytes | None = None
         self.delay = 0.0
         self.nonces: set[str] = set()
         self._payload: Any = None
         self._jwk: Any = None
         self._accounts: dict[str, dict[str, Any]] = {}
         self._orders: dict[str, dict[str, Any]] = {}
+        self._chains: dict[str, bytes] = {}
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._random = random.Random(7)  # noqa: S311 - which nonces are refused is no secret
         self.url = ""
@@ -201,23 +207,28 @@ class FakeCA:
             "identifiers": names,
             "authorizations": [f"{self.root}/authz/{number}/{index}" for index in range(len(names))],
             "finalize": f"{self.root}/finalize/{number}",
-            "states": ["pending"] * len(names),
+            "states": [self.first_state] * len(names),
         } | {key: self._payload[key] for key in ("profile", "replaces", "notAfter") if key in self._payload}
         return self._shown(number, 201)
 
-    def _shown(self, number: str, status: int = 200) -> web.Response:
+    def _current(self, number: str) -> dict[str, Any]:
+        """An order as its authorizations make it."""
         order = self._orders[number]
         if order["status"] == "pending" and set(order["states"]) == {"valid"}:
             order["status"] = "ready"
         if "invalid" in order["states"]:
             order["status"] = "invalid"
+        return order
+
+    def _shown(self, number: str, status: int = 200) -> web.Response:
+        order = self._current(number)
         headers = {"Location": f"{self.root}/order/{number}"}
         if self.retry_after is not None:
             headers["Retry-After"] = self.retry_after
         return web.json_response({k: v for k, v in order.items() if k != "states"}, status=status, headers=headers)
 
     def _order(self, number: str) -> web.Response:
-        if self._orders[number]["status"] == "processing":
+        if self._orders[number]["status"] == "processing" and self.ends_processing:
             self._valid(number)
         return self._shown(number)
 
@@ -244,10 +255,10 @@ class FakeCA:
         return web.json_response({"type": kind, "url": url, "token": "x" * 32, "status": "processing"})
 
     def _finalize(self, number: str) -> web.Response:
-        order = self._orders[number]
+        order = self._current(number)
         if order["status"] != "ready":
             return problem(403, "orderNotReady", f"the order is {order['status']}")
-        self.chain = self.certificate(json_util.decode_b64jose(self._payload["csr"]))
+        self._chains[number] = self.certificate(json_util.decode_b64jose(self._payload["csr"]))
         order["status"] = self.finalize_status
         if self.finalize_status == "valid":
             self._valid(number)
@@ -256,9 +267,10 @@ class FakeCA:
     def _valid(self, number: str) -> None:
         self._orders[number] |= {"status": "valid", "certificate": f"{self.root}/cert/{number}"}
 
-    def _cert(self, _: str) -> web.Response:
+    def _cert(self, number: str) -> web.Response:
+        body = self._chains.get(number, b"") if self.chain is None else self.chain
         # aiohttp joins nothing: one header field for each alternate, as Pebble sends them.
-        response = web.Response(body=self.chain, content_type="application/pem-certificate-chain")
+        response = web.Response(body=body, content_type="application/pem-certificate-chain")
         for index in range(len(self.alternates)):
             response.headers.add("Link", f'<{self.root}/alternate/{index}>;rel="alternate"')
         return response

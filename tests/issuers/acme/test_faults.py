@@ -48,6 +48,17 @@ async def test_refused_nonces_are_replaced(client: Client, ca: FakeCA) -> None:
     assert 60 < ca.signed < 130
 
 
+async def test_nine_refused_nonces_of_ten_end_nothing(client: Client, ca: FakeCA) -> None:
+    """Each request succeeds, or is worth another try; ten requests at most for each."""
+    ca.reject_nonces = 0.9
+    ca.seen.clear()
+    tries = await asyncio.gather(*(client.new_order(NAMES) for _ in range(40)), return_exceptions=True)
+    refused = [error for error in tries if isinstance(error, BaseException)]
+    assert {type(error) for error in refused} == {AcmeUnavailable}
+    assert 5 < len(refused) < 35
+    assert ca.seen["POST new-order"] <= 10 * len(tries)
+
+
 async def test_a_nonce_is_not_tried_for_ever(client: Client, ca: FakeCA) -> None:
     """Ten tries, then a temporary error."""
     ca.reject_nonces = 1.0
