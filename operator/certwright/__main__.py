@@ -16,7 +16,7 @@ from certwright.access import NoAccess
 from certwright.gates import without_effect
 from certwright.ignoredflags import ignored_flags
 from certwright.logs import configure_logging
-from certwright.options import parser, settings_of
+from certwright.options import SWITCHES, parse, settings_of
 from certwright.settings import Settings
 from certwright.webhook.options import COMMAND, webhook_settings_of
 from certwright.webhook.settings import WebhookSettings
@@ -42,11 +42,11 @@ async def _serve_webhook(settings: WebhookSettings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    options = parser().parse_args(argv)
+    options = parse(argv)
     configure_logging(options.logging_format, options.v)
     if options.command == COMMAND:
         return _run_until_done(_serve_webhook(webhook_settings_of(options)))
-    for sentence in (*without_effect(options.feature_gates), *ignored_flags(options)):
+    for sentence in (*without_effect(options.feature_gates), *ignored_flags(options, SWITCHES)):
         logger.warning("%s", sentence)
     # Objects of a store live long: fewer, larger collections (measured: a quarter of the time at start).
     gc.set_threshold(20_000, 20, 50)

@@ -70,10 +70,10 @@ class Access:
         return str(self.configuration.get_basic_auth_token())
 
 
-def load_access(kubeconfig: str | None = None, context: str | None = None) -> Access:
+def load_access(kubeconfig: str | None = None, context: str | None = None, master: str = "") -> Access:
     """Read the given kubeconfig, else the service account of the pod, else $KUBECONFIG or ~/.kube/config.
 
-    Raises :class:`NoAccess`.
+    ``master``: another URL of the same API server. Raises :class:`NoAccess`.
     """
     configuration: Any = kubernetes_client.Configuration()
     in_cluster = Path(kubernetes_config.incluster_config.SERVICE_TOKEN_FILENAME).exists()
@@ -85,4 +85,6 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     except (kubernetes_config.ConfigException, OSError) as error:
         tried = kubeconfig or ("the pod's service account" if in_cluster else "$KUBECONFIG and ~/.kube/config")
         raise NoAccess(f"no access to a cluster by {tried}: {error}") from error
+    if master:
+        configuration.host = master
     return Access(configuration)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from datetime import timedelta
+from typing import Any
 
 from certwright.api.duration import parse_go_duration
 from certwright.gates import parse_gates
@@ -12,6 +13,23 @@ from certwright.settings import HTTP01Settings
 from certwright_issuers.egress import Network
 
 SOLVER_PORT = HTTP01Settings().listen_port
+
+
+class Gather(argparse.Action):
+    """For lists and maps: given several times, all of it counts, as with Go's flags. The first replaces the default."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Take one more occurrence."""
+        before = getattr(namespace, self.dest)
+        if before is not self.default:
+            values = before | values if isinstance(values, dict) else before + values
+        setattr(namespace, self.dest, values)
 
 
 def positive(text: str) -> int:

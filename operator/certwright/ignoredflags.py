@@ -6,10 +6,12 @@ A flag that certwright has no use for and does not know either ends it with an e
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 
 _LIMITS = "sizes are bounded by what cert-manager allows at the most"
 _NO_DNS01 = "DNS-01 challenges are not solved"
 _NO_GATEWAY = "Gateways are not watched"
+_NO_KLOG = "the log is written line by line, by -v and --logging-format alone"
 _NO_METRICS_TLS = "metrics are served without TLS"
 _NO_PODS = "no solver pod is started"
 _NO_PROFILER = "there is no profiler"
@@ -32,6 +34,7 @@ IGNORED: dict[str, str] = {
     "internal-healthz-leader-election-timeout": "liveness does not depend on the Lease",
     "kube-api-burst": "requests in flight are bounded instead, and the API server's priority and fairness is obeyed",
     "kube-api-qps": "requests in flight are bounded instead, and the API server's priority and fairness is obeyed",
+    "log-flush-frequency": _NO_KLOG,
     "max-certificate-bundle-size": _LIMITS,
     "max-certificate-chain-length": _LIMITS,
     "max-certificate-size": _LIMITS,
@@ -45,6 +48,7 @@ IGNORED: dict[str, str] = {
     "metrics-tls-min-version": _NO_METRICS_TLS,
     "metrics-tls-private-key-file": _NO_METRICS_TLS,
     "profiler-address": _NO_PROFILER,
+    "vmodule": _NO_KLOG,
 }
 _GIVEN = "given"
 
@@ -55,10 +59,14 @@ def add_ignored_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", nargs="?", const=_GIVEN, help=argparse.SUPPRESS)
 
 
-def ignored_flags(options: argparse.Namespace) -> list[str]:
-    """A sentence for each that was given."""
-    return [
+def ignored_flags(options: argparse.Namespace, switches: Collection[str]) -> list[str]:
+    """A sentence for each that was given, and for controllers that can't be switched: all but ``switches``."""
+    flags = [
         f"--{flag} has no effect: {why}"
         for flag, why in IGNORED.items()
         if getattr(options, flag.replace("-", "_")) is not None
+    ]
+    fixed = [name for name in options.controllers if name.removeprefix("-") not in {"*", *switches}]
+    return flags + [
+        f"--controllers: {name} has no effect: only {' and '.join(switches)} can be switched" for name in fixed
     ]

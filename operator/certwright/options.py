@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from certwright import __version__, flagtypes
+from certwright.configfile import read_config
 from certwright.gates import GATES, RENEWAL_INFO, SIGNING_REQUESTS
 from certwright.ignoredflags import add_ignored_flags
 from certwright.settings import (
@@ -30,6 +31,8 @@ from certwright_issuers.egress import EgressPolicy
 
 APPROVER = "certificaterequests-approver"
 INGRESS_SHIM = "ingress-shim"
+#: Controllers that ``--controllers`` switches.
+SWITCHES = (APPROVER, INGRESS_SHIM)
 
 
 class Options(Protocol):
@@ -40,8 +43,21 @@ class Options(Protocol):
         ...
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and options."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, with what the file of ``--config`` says for flags that are not on it. Exits when it is wrong."""
+    options = parser().parse_args(argv)
+    if not getattr(options, "config", ""):
+        return options
+    try:
+        words = read_config(options.config)
+    except ValueError as error:
+        parser().error(f"argument --config: {error}")
+    given = vars(parser().parse_args(["run", *words]))
+    return parser({**given, "config": ""}).parse_args(argv)
+
+
+def parser(defaults: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
+    """All commands and options. ``defaults``: those of ``run``, in place of its own."""
     root = argparse.ArgumentParser(prog="certwright", description="A certificate operator for Kubernetes.")
     root.add_argument("--version", action="version", version=f"certwright {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -59,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     _shim_options(run.add_argument_group("annotated Ingresses"))
     _observation_options(run.add_argument_group("observation"))
     add_ignored_flags(run)
+    run.set_defaults(**(defaults or {}))
     add_webhook_command(commands)
     return root
 
@@ -67,6 +84,10 @@ def _cluster_options(group: Options) -> None:
     defaults = Settings()
     group.add_argument("--kubeconfig", help="path; else the pod's service account, else $KUBECONFIG or ~/.kube/config")
     group.add_argument("--context", help="context of the kubeconfig; else its current one")
+    group.add_argument("--master", default=defaults.master, help="URL of the API server, in place of the kubeconfig's")
+    group.add_argument(
+        "--config", default="", metavar="FILE", help="cert-manager's ControllerConfiguration; flags go before it"
+    )
     group.add_argument("--namespace", default="", help="serve this namespace only, and no ClusterIssuers")
     group.add_argument(
         "--cluster-resource-namespace",
@@ -117,12 +138,14 @@ def _issuance_options(group: Options) -> None:
     group.add_argument(
         "--controllers",
         type=flagtypes.words,
+        action=flagtypes.Gather,
         default=("*",),
         help=f"list; -{APPROVER} and -{INGRESS_SHIM} switch these off",
     )
     group.add_argument(
         "--feature-gates",
         type=flagtypes.feature_gates,
+        action=flagtypes.Gather,
         default=dict[str, bool](),
         metavar="NAME=BOOL,...",
         help=f"cert-manager's; {SIGNING_REQUESTS}=true signs requests of certificates.k8s.io, "
@@ -131,6 +154,7 @@ def _issuance_options(group: Options) -> None:
     group.add_argument(
         "--approve-signer-names",
         type=flagtypes.words,
+        action=flagtypes.Gather,
         default=("*",),
         help="signers whose requests are approved, as in RBAC",
     )
@@ -145,6 +169,7 @@ def _issuance_options(group: Options) -> None:
     group.add_argument(
         "--copied-annotation-prefixes",
         type=flagtypes.words,
+        action=flagtypes.Gather,
         default=issuance.copied_annotation_prefixes,
         help="annotations that requests inherit",
     )
@@ -184,11 +209,16 @@ def _issuer_options(group: Options) -> None:
     group.add_argument(
         "--issuer-egress-allow",
         type=flagtypes.networks,
+        action=flagtypes.Gather,
         default=(),
         help="networks (CIDR) that issuers may always be at, loopback included",
     )
     group.add_argument(
-        "--issuer-egress-deny", type=flagtypes.networks, default=(), help="networks (CIDR) that issuers must not be at"
+        "--issuer-egress-deny",
+        type=flagtypes.networks,
+        action=flagtypes.Gather,
+        default=(),
+        help="networks (CIDR) that issuers must not be at",
     )
     group.add_argument(
         "--issuer-egress-private",
@@ -223,6 +253,7 @@ def _http01_options(group: Options) -> None:
     group.add_argument(
         "--acme-http01-solver-address",
         type=flagtypes.solver_addresses,
+        action=flagtypes.Gather,
         default=(),
         help="list of IP[:port] at which ingress controllers reach the replicas, for operators outside the cluster",
     )
@@ -235,12 +266,14 @@ def _http01_options(group: Options) -> None:
     group.add_argument(
         "--acme-http01-solver-nameservers",
         type=flagtypes.nameservers,
+        action=flagtypes.Gather,
         default=(),
         help="list of DNS servers IP[:port] that self-checks ask; else as the system resolves names",
     )
     group.add_argument(
         "--acme-http01-solver-extra-labels",
         type=flagtypes.labels,
+        action=flagtypes.Gather,
         default={},
         help="list of key=value for what is made for challenges",
     )
@@ -251,12 +284,14 @@ def _shim_options(group: Options) -> None:
     group.add_argument(
         "--auto-certificate-annotations",
         type=flagtypes.words,
+        action=flagtypes.Gather,
         default=shim.auto_annotations,
         help="annotations that, when true, ask for a Certificate of the default issuer",
     )
     group.add_argument(
         "--extra-certificate-annotations",
         type=flagtypes.words,
+        action=flagtypes.Gather,
         default=shim.extra_annotations,
         help="annotations that Certificates inherit from their Ingress",
     )
@@ -288,6 +323,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(
         kubeconfig=options.kubeconfig,
         context=options.context,
+        master=options.master,
         namespace=options.namespace,
         cluster_resource_namespace=options.cluster_resource_namespace,
         signing_requests=options.feature_gates.get(SIGNING_REQUESTS, GATES[SIGNING_REQUESTS]),

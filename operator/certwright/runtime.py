@@ -122,7 +122,7 @@ class Runtime:
 
     async def run(self) -> None:
         """Run until told to stop by a signal. Raises NoAccess when there is no cluster to talk to."""
-        access = load_access(self._settings.kubeconfig, self._settings.context)
+        access = load_access(self._settings.kubeconfig, self._settings.context, self._settings.master)
         if self._settings.shim.enabled:
             watch_ingresses()
         if not self._settings.namespace:

@@ -169,6 +169,8 @@ class Settings:
 
     kubeconfig: str | None = None
     context: str | None = None
+    #: URL of the API server in place of the kubeconfig's; empty: that one.
+    master: str = ""
     #: Only this namespace is served; ClusterIssuers are then out of reach. Empty: the whole cluster.
     namespace: str = ""
     #: Where the Secrets of ClusterIssuers are read.

@@ -11,7 +11,7 @@ import pytest
 
 from certwright.__main__ import _run_until_done
 from certwright.ignoredflags import ignored_flags
-from certwright.options import parser, settings_of
+from certwright.options import SWITCHES, parser, settings_of
 
 
 def test_where_issuers_may_be_is_set_by_flags() -> None:
@@ -74,13 +74,38 @@ def test_flags_of_cert_manager_that_mean_nothing_are_taken_and_told() -> None:
     options = parser().parse_args(
         ["run", "--kube-api-qps=20", "--enable-profiling", "--dns01-check-retry-period", "10s"]
     )
-    told = ignored_flags(options)
+    told = ignored_flags(options, SWITCHES)
     assert [sentence.split()[0] for sentence in told] == [
         "--dns01-check-retry-period",
         "--enable-profiling",
         "--kube-api-qps",
     ]
-    assert ignored_flags(parser().parse_args(["run"])) == []
+    assert ignored_flags(parser().parse_args(["run"]), SWITCHES) == []
+
+
+def test_lists_may_be_given_in_parts() -> None:
+    """As Go's flags take them: the first one replaces the default, the others add to it."""
+    flags = (
+        "--controllers=*",
+        "--controllers=-ingress-shim",
+        "--feature-gates=ServerSideApply=true",
+        "--feature-gates=ExperimentalCertificateSigningRequestControllers=true,ServerSideApply=false",
+        "--acme-http01-solver-extra-labels=a=1",
+        "--acme-http01-solver-extra-labels=b=2",
+    )
+    settings = settings_of(parser().parse_args(["run", *flags]))
+    assert (settings.approval.enabled, settings.shim.enabled, settings.signing_requests) == (True, False, True)
+    assert settings.http01.extra_labels == {"a": "1", "b": "2"}
+    alone = settings_of(parser().parse_args(["run", "--copied-annotation-prefixes=a.example/"]))
+    assert alone.issuance.copied_annotation_prefixes == ("a.example/",)
+
+
+def test_controllers_that_can_not_be_switched_are_told() -> None:
+    options = parser().parse_args(["run", "--controllers=*,-ingress-shim,-certificaterequests-issuer-acme"])
+    assert ignored_flags(options, SWITCHES) == [
+        "--controllers: -certificaterequests-issuer-acme has no effect: only certificaterequests-approver and "
+        "ingress-shim can be switched"
+    ]
 
 
 def test_unknown_flags_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
