@@ -13,10 +13,11 @@ from typing import Any
 import uvloop
 
 from certwright.access import NoAccess
+from certwright.flagsettings import settings_of
 from certwright.gates import without_effect
 from certwright.ignoredflags import ignored_flags
 from certwright.logs import configure_logging
-from certwright.options import SWITCHES, parse, settings_of
+from certwright.options import SWITCHES, parse
 from certwright.settings import Settings
 from certwright.webhook.options import COMMAND, webhook_settings_of
 from certwright.webhook.settings import WebhookSettings

@@ -24,8 +24,9 @@ from certwright.api.groups import (
 )
 from certwright.csrspec import key_spec_of, request_spec_of
 from certwright.secretfacts import SecretFacts
-from certwright_issuers.csr import InvalidCSR, certificate_matches_spec, parse_csr_facts, request_matches_spec
+from certwright_issuers.csr import InvalidCSR, parse_csr_facts
 from certwright_issuers.keys import key_kind_violations
+from certwright_issuers.matching import certificate_matches_spec, request_matches_spec
 from certwright_issuers.temporary import TEMPORARY_ISSUER
 
 

@@ -10,42 +10,28 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
 
 import kopf
-import msgspec
 
 from certwright import __version__
 from certwright.access import Access, load_access
 from certwright.accounts import Accounts
 from certwright.acmecalls import AcmeCalls
-from certwright.api import Certificate, CertificateRequest, Challenge, Ingress, Issuer, Order
-from certwright.api.groups import ACME_GROUP, GROUP
 from certwright.approver import Approver
-from certwright.errors import Fenced, Forbidden, Gone, KubeError, NotFound, Transient
+from certwright.errors import Fenced, KubeError
 from certwright.fence import Fence
+from certwright.firstlists import FirstLists, retrying
 from certwright.handlers import REGISTRY, watch_cluster_issuers, watch_ingresses
 from certwright.health import ClockSkew, Page, Server
 from certwright.ingest import Ingest
 from certwright.issuerpool import IssuerPool
 from certwright.keyfactory import KeyFactory
 from certwright.keystorefactory import KeystoreFactory
-from certwright.kube import (
-    CERTIFICATE_REQUESTS,
-    CERTIFICATES,
-    CHALLENGES,
-    CLUSTER_ISSUERS,
-    INGRESSES,
-    ISSUERS,
-    ORDERS,
-    KubeClient,
-    Resource,
-)
+from certwright.kube import KubeClient
 from certwright.leases import LeaseThread, own_identity
 from certwright.looplag import LoopLag
 from certwright.metrics import metrics_page
@@ -70,34 +56,12 @@ from certwright_issuers.acme.transport import TransportPool
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between looks for CRDs that are not installed yet.
-CRD_PAUSE = 2.0
 #: Kopf ending more often than this within ten minutes ends the process: a fresh one may see clearer.
 KOPF_RESTARTS = 5
 #: Seconds between two looks at whether every kind is still heard of.
 LISTEN_PAUSE = 60.0
 #: What Events may take after the last reconcile.
 EVENT_DRAIN = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A kind that is held in the store: how it is listed, and who takes what was listed."""
-
-    kind: str
-    resource: Resource
-    type: type[Any]
-    take: Callable[[Any], None]
-
-
-class _ServedResource(msgspec.Struct):
-    name: str
-
-
-class _ResourceList(msgspec.Struct):
-    """Discovery of one group and version."""
-
-    resources: tuple[_ServedResource, ...] = ()
 
 
 class Runtime:
@@ -160,7 +124,8 @@ class Runtime:
                 now=lambda: datetime.now(UTC),
             )
             secrets = SecretWatch(kube, self._store, self._settings.namespace, self._ingest.secret)
-            if not await self._until_stopped(self._sync(kube, secrets)):
+            lists = FirstLists(kube, self._ingest, self._settings)
+            if not await self._until_stopped(self._sync(lists, secrets)):
                 return
             workers = self._workers = Workers(context, self._fence)
             workers.start()
@@ -205,12 +170,12 @@ class Runtime:
 
     # Start
 
-    async def _sync(self, kube: KubeClient, secrets: SecretWatch) -> None:
+    async def _sync(self, lists: FirstLists, secrets: SecretWatch) -> None:
         """List everything once, so that no decision is made on half a picture."""
-        await self._retrying(lambda: self._await_crds(kube))
+        await retrying(lists.await_crds)
         began = self._loop.time()
-        await self._retrying(lambda: self._list_all(kube))
-        count = await self._retrying(secrets.prime)
+        await retrying(lists.list_all)
+        count = await retrying(secrets.prime)
         self._synced = True
         logger.info(
             "knows %d Certificates, %d CertificateRequests, %d issuers and %d issued Secrets after %.1f s",
@@ -220,55 +185,6 @@ class Runtime:
             count,
             self._loop.time() - began,
         )
-
-    async def _retrying(self, step: Callable[[], Awaitable[Any]]) -> Any:
-        pause = 1.0
-        while True:
-            try:
-                return await step()
-            except (Transient, Gone, Forbidden) as error:
-                logger.warning("can't start yet, next try in %.0f s: %s", pause, error)
-            await asyncio.sleep(pause)
-            pause = min(30.0, pause * 2)
-
-    async def _await_crds(self, kube: KubeClient) -> None:
-        while missing := await self._missing(kube):
-            logger.warning("CRDs are not installed: %s; apply crds/", ", ".join(sorted(missing)))
-            await asyncio.sleep(CRD_PAUSE)
-
-    async def _missing(self, kube: KubeClient) -> set[str]:
-        ours = [watched.resource for watched in self._kinds() if watched.resource.group in {GROUP, ACME_GROUP}]
-        wanted = {f"{resource.plural}.{resource.group}" for resource in ours}
-        for group in (GROUP, ACME_GROUP):
-            with suppress(NotFound):
-                served = await kube.get(f"/apis/{group}/v1", _ResourceList)
-                wanted -= {f"{resource.name}.{group}" for resource in served.resources}
-        return wanted
-
-    def _kinds(self) -> list[_Watched]:
-        take = self._ingest
-        kinds = [
-            _Watched("ClusterIssuer", CLUSTER_ISSUERS, Issuer, partial(take.take_issuer, "ClusterIssuer")),
-            _Watched("Issuer", ISSUERS, Issuer, partial(take.take_issuer, "Issuer")),
-            _Watched("Certificate", CERTIFICATES, Certificate, take.take_certificate),
-            _Watched("CertificateRequest", CERTIFICATE_REQUESTS, CertificateRequest, take.take_request),
-            _Watched("Order", ORDERS, Order, take.take_order),
-            _Watched("Challenge", CHALLENGES, Challenge, take.take_challenge),
-            _Watched("Ingress", INGRESSES, Ingress, take.take_ingress),
-        ]
-        off = {"ClusterIssuer"} if self._settings.namespace else set[str]()
-        off |= set[str]() if self._settings.shim.enabled else {"Ingress"}
-        return [watched for watched in kinds if watched.kind not in off]
-
-    async def _list_all(self, kube: KubeClient) -> None:
-        for watched in self._kinds():
-            async for page, _ in kube.pages(self._path(watched.resource), watched.type):
-                for item in page:
-                    watched.take(item)
-                await asyncio.sleep(0)
-
-    def _path(self, resource: Resource) -> str:
-        return resource.path("" if resource is CLUSTER_ISSUERS else self._settings.namespace)
 
     # Watches
 

@@ -23,13 +23,11 @@ from certwright_issuers.csr import (
     NameConstraints,
     RequestSpec,
     build_csr,
-    certificate_matches_spec,
     parse_csr,
     parse_csr_facts,
-    request_contradictions,
-    request_matches_spec,
 )
 from certwright_issuers.keys import KeySpec, generate_key, spki_sha256
+from certwright_issuers.matching import certificate_matches_spec, request_contradictions, request_matches_spec
 from certwright_issuers.names import Subject
 from certwright_issuers.registry import ISSUER_TYPES
 from certwright_issuers.sans import AltNames, canonical_ip

@@ -8,7 +8,8 @@ import yaml
 
 from certwright.access import load_access
 from certwright.configfile import FIELDS, read_config
-from certwright.options import parse, parser, settings_of
+from certwright.flagsettings import settings_of
+from certwright.options import parse, parser
 
 HEAD = {"apiVersion": "controller.config.cert-manager.io/v1alpha1", "kind": "ControllerConfiguration"}
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from certwright.flagsettings import settings_of
 from certwright.gates import GATES, SIGNING_REQUESTS, parse_gates, without_effect
-from certwright.options import parser, settings_of
+from certwright.options import parser
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from certwright.__main__ import _run_until_done
+from certwright.flagsettings import settings_of
 from certwright.ignoredflags import ignored_flags
-from certwright.options import SWITCHES, parser, settings_of
+from certwright.options import SWITCHES, parser
 
 
 def test_where_issuers_may_be_is_set_by_flags() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from certwright.api import CertificateRequest, CertificateRequestSpec, Condition
 from certwright.api.groups import ACME_GROUP, GROUP
-from certwright_issuers.csr import InvalidCSR, parse_csr, request_contradictions
+from certwright_issuers.csr import InvalidCSR, parse_csr
+from certwright_issuers.matching import request_contradictions
 
 #: ``userInfo`` of an AdmissionReview, and the fields of a request's spec, under the same names.
 IDENTITY = ("username", "uid", "groups", "extra")

@@ -19,14 +19,8 @@ from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import next_key_name
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.requests import create_request, delete_request
-from certwright.reconcile.signing import (
-    DENIED_MESSAGE,
-    ISSUED_MESSAGE,
-    approved,
-    sign,
-    with_outcome,
-    write_status,
-)
+from certwright.reconcile.requeststatus import approved, with_outcome, write_status
+from certwright.reconcile.signing import DENIED_MESSAGE, ISSUED_MESSAGE, sign
 from certwright.reconcile.staged import Staged
 from certwright.reconcile.target import apply_secret, issuer_annotations
 from certwright.reconcile.view import View, gather
@@ -34,9 +28,10 @@ from certwright.reporter import find_condition, is_true
 from certwright.store import RequestRecord, certificate_digest
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
 from certwright_issuers.contract import Issued
-from certwright_issuers.csr import build_csr, parse_csr_facts, request_matches_spec
+from certwright_issuers.csr import build_csr, parse_csr_facts
 from certwright_issuers.keys import encode_key, key_facts, key_kind_violations, spki_sha256
 from certwright_issuers.keystores import Content
+from certwright_issuers.matching import request_matches_spec
 
 CERTIFICATE_ISSUED_MESSAGE = "The certificate has been successfully issued"
 

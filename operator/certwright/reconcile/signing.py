@@ -8,23 +8,23 @@ section 2.3). Approval and signature go out in one write where nothing has to be
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import msgspec
-
-from certwright.api import CertificateRequest, CertificateRequestStatus, Condition, IssuerRef
+from certwright.api import CertificateRequest, IssuerRef
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ANNOTATION_PRIVATE_KEY_SECRET_NAME, DEFAULT_ISSUER_GROUP
 from certwright.approver import signer_names
-from certwright.errors import Forbidden
 from certwright.issuerpool import Loaded
-from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.reconcile.acme.requests import order_outcome, wake_orders
 from certwright.reconcile.asking import Question, ask, is_asked, would_ask
 from certwright.reconcile.context import Context, Retry, about_request
 from certwright.reconcile.outcome import Outcome
-from certwright.reconcile.statuspatch import status_patch
-from certwright.reporter import find_condition, is_true, with_condition
+from certwright.reconcile.requeststatus import (
+    INVALID,
+    approved,
+    write_outcome,
+)
+from certwright.reporter import find_condition, is_true
 from certwright.secretfacts import TLS_KEY
 from certwright.store import NamespacedName, RequestRecord
 from certwright.workqueue import Key
@@ -39,14 +39,13 @@ from certwright_issuers.contract import (
     SigningRequest,
     Unavailable,
 )
-from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr, request_contradictions
+from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
 from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.matching import request_contradictions
 from certwright_issuers.usages import DEFAULT_USAGES
 
 logger = logging.getLogger(__name__)
 
-APPROVED_REASON = "cert-manager.io"
-APPROVED_MESSAGE = "Certificate request has been approved by cert-manager.io"
 ISSUED_MESSAGE = "Certificate fetched from issuer successfully"
 DENIED_MESSAGE = "The CertificateRequest was denied by an approval controller"
 WAITING_MESSAGE = "Not signing CertificateRequest until it is Approved"
@@ -79,7 +78,7 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
     if is_true(conditions, "Denied"):
         # Issuers of other APIs say so themselves.
         if is_ours and (ready is None or ready.reason != "Denied"):
-            await _write(context, request, conditions, Outcome("Denied", "Denied", DENIED_MESSAGE))
+            await write_outcome(context, request, conditions, Outcome("Denied", "Denied", DENIED_MESSAGE))
         return
     settled = ready is not None and ready.reason in SETTLED
     if settled or record.certificate_digest or is_true(conditions, "InvalidRequest"):
@@ -93,15 +92,15 @@ async def settle(context: Context, record: RequestRecord, waiter: Key) -> None:
         return
     if not is_ours:
         if approving:
-            await _write(context, request, conditions, None, approving=True)
+            await write_outcome(context, request, conditions, None, approving=True)
         return
     if approving and would_ask(context, ref, namespace):
         # An outside CA can't take a signature back: nothing leaves before the approval is known to everybody.
-        request, approving = await _write(context, request, conditions, None, approving=True), False
+        request, approving = await write_outcome(context, request, conditions, None, approving=True), False
     outcome = await sign(context, request, waiter, None)
     # Of a Certificate's request nobody reads it: that has Events of its own.
     by_hand = waiter.kind == "CertificateRequest"
-    await _write(context, request, conditions, outcome, approving=approving and by_hand)
+    await write_outcome(context, request, conditions, outcome, approving=approving and by_hand)
     wake_orders(context, request)
     if outcome.state == "Pending" and outcome.retry_after is not None:
         raise Retry(outcome.message, outcome.retry_after.total_seconds())
@@ -115,13 +114,6 @@ def waiting_message(context: Context, ref: IssuerRef, namespace: str) -> str:
     return (
         f"{WAITING_MESSAGE}; certwright itself may not approve it: that takes the verb approve on the resource signers of "
         f"cert-manager.io with the name {name}, or another approver"
-    )
-
-
-def approved(conditions: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
-    """``conditions`` with our approval."""
-    return with_condition(
-        conditions, "Approved", status="True", reason=APPROVED_REASON, message=APPROVED_MESSAGE, now=now
     )
 
 
@@ -176,10 +168,6 @@ async def _signed(
         return Outcome("Pending", result.reason, result.message, retry_after=result.retry_after)
     parse_certificate_facts(result.chain_pem)
     return Outcome("Issued", "CertificateIssued", ISSUED_MESSAGE, issued=result)
-
-
-#: Reason of requests whose CSR and spec contradict each other.
-INVALID = "InvalidRequest"
 
 
 def signing_request(
@@ -248,75 +236,3 @@ def _pending(context: Context, error: IssuerError) -> Outcome:
             return Outcome(
                 "Pending", "InternalError", "internal error, see the operator's log", retry_after=timedelta(seconds=30)
             )
-
-
-async def _write(
-    context: Context,
-    request: CertificateRequest,
-    conditions: tuple[Condition, ...],
-    outcome: Outcome | None,
-    *,
-    approving: bool = False,
-) -> CertificateRequest:
-    """One status write with everything that changed, and the Events that go with it; the request afterwards."""
-    old_ready = find_condition(request.status.conditions, "Ready")
-    status = msgspec.structs.replace(request.status, conditions=conditions)
-    if outcome is not None:
-        status = with_outcome(context, request, conditions, outcome)
-    written = await write_status(context, request, status) if status != request.status else request
-    about = about_request(request)
-    if approving:
-        context.reporter.normal(about, APPROVED_REASON, APPROVED_MESSAGE)
-    if outcome is None or (outcome.state == "Pending" and old_ready is not None and old_ready.reason == "Pending"):
-        return written
-    if outcome.state == "Issued":
-        context.reporter.normal(about, outcome.event_reason, outcome.message)
-        for note in outcome.issued.notes if outcome.issued else ():
-            context.reporter.warning(about, note.reason, note.message)
-    elif outcome.state == "Pending":
-        context.reporter.normal(about, outcome.event_reason, outcome.message)
-    else:
-        context.reporter.warning(about, outcome.event_reason, outcome.message)
-    return written
-
-
-def with_outcome(
-    context: Context, request: CertificateRequest, conditions: tuple[Condition, ...], outcome: Outcome
-) -> CertificateRequestStatus:
-    """The status of ``request`` after ``outcome``."""
-    now = context.now().replace(microsecond=0)
-    conditions = with_condition(
-        conditions,
-        "Ready",
-        status="True" if outcome.state == "Issued" else "False",
-        reason=outcome.state,
-        message=outcome.message,
-        now=now,
-    )
-    if outcome.invalid:
-        conditions = with_condition(
-            conditions, "InvalidRequest", status="True", reason=INVALID, message=outcome.message, now=now
-        )
-    failed = outcome.state in {"Failed", "Denied"}
-    return msgspec.structs.replace(
-        request.status,
-        conditions=conditions,
-        certificate=outcome.issued.chain_pem if outcome.issued else b"",
-        ca=outcome.issued.ca_pem if outcome.issued else b"",
-        failure_time=request.status.failure_time or (now if failed else None),
-    )
-
-
-async def write_status(
-    context: Context, request: CertificateRequest, status: CertificateRequestStatus
-) -> CertificateRequest:
-    """Patch the status and take the answer into the store. Raises Conflict if the request changed meanwhile."""
-    path = CERTIFICATE_REQUESTS.path(request.metadata.namespace, request.metadata.name, "status")
-    patch = status_patch(request.metadata, request.status, status)
-    try:
-        written = await context.kube.merge_patch(path, patch, CertificateRequest)
-    except Forbidden:
-        context.approver.forget()
-        raise
-    context.store.put_request(written)
-    return written

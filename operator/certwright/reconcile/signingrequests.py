@@ -38,8 +38,9 @@ from certwright_issuers.contract import (
     SigningRequest,
     Unavailable,
 )
-from certwright_issuers.csr import InvalidCSR, parse_csr, request_contradictions
+from certwright_issuers.csr import InvalidCSR, parse_csr
 from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.matching import request_contradictions
 from certwright_issuers.usages import DEFAULT_USAGES
 
 #: Types of issuers that sign them.
