@@ -112,7 +112,7 @@ class IssuerPool:
         self._loaded.pop(key, None)
         self._accounts.drop(key)
         self._checked.pop(key, None)
-        self._store.set_issuer_secrets(key, frozenset())
+        self._store.set_secrets_read(key, frozenset())
 
     def check_due(self, key: Key) -> float:
         """The issuer has just failed to sign: in how many seconds to check it. Many failures cause few checks."""
@@ -164,7 +164,7 @@ class IssuerPool:
         namespace = key.namespace or self._cluster_namespace
         # Before reading: a change while reading must find its way here.
         names = secret_names(acme)
-        self._store.set_issuer_secrets(key, frozenset(NamespacedName(namespace, name) for name in names))
+        self._store.set_secrets_read(key, frozenset(NamespacedName(namespace, name) for name in names))
 
         async def ask(lane: Hashable, name: Hashable, work: Callable[[], Awaitable[T]]) -> T:
             known = self._loaded.get(key)
@@ -210,7 +210,7 @@ class IssuerPool:
         namespace = key.namespace or self._cluster_namespace
         names = sorted(name for name in type_.secret_names(config) if name)
         # Before reading: a change while reading must find its way here.
-        self._store.set_issuer_secrets(key, frozenset(NamespacedName(namespace, name) for name in names))
+        self._store.set_secrets_read(key, frozenset(NamespacedName(namespace, name) for name in names))
         data: dict[str, dict[str, bytes]] = {}
         versions: list[tuple[str, str]] = []
         for name in names:

@@ -86,8 +86,8 @@ class Store:
         self._users_of_issuer: Index[Key, Key] = Index()
         self._next_keys: Index[str, NamespacedName] = Index()
         self._seen_secrets: dict[NamespacedName, int] = {}
-        self._issuers_by_secret: Index[NamespacedName, Key] = Index()
-        self._issuer_secrets: dict[Key, frozenset[NamespacedName]] = {}
+        self._readers_by_secret: Index[NamespacedName, Key] = Index()
+        self._secrets_read: dict[Key, frozenset[NamespacedName]] = {}
         self._versions = Versions()
         self.orders: Shelf[Order] = Shelf("Order", _lean_order)
 
@@ -155,6 +155,7 @@ class Store:
             return
         del self.requests[key]
         self._unindex_request(key, old)
+        self.set_secrets_read(key, frozenset())
         self._versions.bury(key, old.meta, version)
 
     def _unindex_request(self, key: Key, old: RequestRecord) -> None:
@@ -268,16 +269,16 @@ class Store:
         return {where for where, facts in self.secrets.items() if facts is not None}
 
     def secret_users(self, where: NamespacedName) -> frozenset[Key]:
-        """Certificates and issuers whose spec names this Secret, be it for a keystore's password."""
+        """Certificates and issuers that name this Secret, be it for a keystore's password, and requests that wait for it."""
         own = self._by_secret_name.get(where) | self._by_password_secret.get(where)
-        return own | self._issuers_by_secret.get(where)
+        return own | self._readers_by_secret.get(where)
 
-    def set_issuer_secrets(self, issuer: Key, secrets: frozenset[NamespacedName]) -> None:
-        """Remember which Secrets an issuer reads, so that their changes reach it."""
-        self._issuers_by_secret.remove(self._issuer_secrets.pop(issuer, frozenset()), issuer)
+    def set_secrets_read(self, reader: Key, secrets: frozenset[NamespacedName]) -> None:
+        """Remember which Secrets an issuer reads, or a request waits for, so that their changes reach it."""
+        self._readers_by_secret.remove(self._secrets_read.pop(reader, frozenset()), reader)
         if secrets:
-            self._issuer_secrets[issuer] = secrets
-            self._issuers_by_secret.add(secrets, issuer)
+            self._secrets_read[reader] = secrets
+            self._readers_by_secret.add(secrets, reader)
 
     def add_next_key(self, owner_uid: str, where: NamespacedName) -> None:
         """A temporary key Secret that belongs to the Certificate with this UID exists."""

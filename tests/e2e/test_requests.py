@@ -153,7 +153,7 @@ def test_a_self_signed_request_names_its_key(kubectl: Kubectl) -> None:
 
 
 def test_a_missing_key_is_waited_for_and_told_once(kubectl: Kubectl) -> None:
-    """Pending, one Event; the Ready reason is one of four words, the cause is in message and Event."""
+    """Pending, one Event; the Ready reason is one of four words. Each change of the Secret is noticed at once."""
     kubectl.apply(SELF_SIGNED, with_key(request(issuer={"name": "self-signed"}), "late"))
     pending = kubectl.wait("certificaterequest", "mine", lambda r: "late" in str(condition(r, "Ready")))
     assert ready_reason(pending) == "Pending"
@@ -162,8 +162,10 @@ def test_a_missing_key_is_waited_for_and_told_once(kubectl: Kubectl) -> None:
     kubectl("label", "certificaterequest", "mine", "look=again")
     time.sleep(1)
     assert kubectl.wait_event("mine", "MissingSecret").get("count", 1) == 1
+    kubectl("create", "secret", "generic", "late")
+    kubectl.wait("certificaterequest", "mine", lambda r: "tls.key" in condition(r, "Ready")["message"], seconds=5)  # type: ignore[index]
     kubectl.apply(key_secret("late", KEY))
-    kubectl.wait("certificaterequest", "mine", lambda r: is_true(r, "Ready"))
+    kubectl.wait("certificaterequest", "mine", lambda r: is_true(r, "Ready"), seconds=5)
 
 
 def test_the_secrets_of_a_cluster_issuer(kubectl: Kubectl) -> None:

@@ -151,7 +151,10 @@ def test_a_cluster_issuer_needs_no_reference(kubectl: Kubectl) -> None:
     assert secret in asked.event("SecretNotFound")
     data = {"tls.key": encode_key(KEY, "PKCS8").decode()}
     key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "stringData": data}
-    Kubectl(kubectl.cluster, "kube-system").apply(key)
+    theirs = Kubectl(kubectl.cluster, "kube-system")
+    theirs("create", "secret", "generic", secret)
+    assert secret in asked.event("ErrorParsingKey")
+    theirs.apply(key)
     leaf = asked.leaf()
     leaf.verify_directly_issued_by(leaf)
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(days=90)

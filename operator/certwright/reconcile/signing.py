@@ -204,13 +204,19 @@ async def _annotated_key(context: Context, request: CertificateRequest) -> Priva
             f"Annotation {ANNOTATION_PRIVATE_KEY_SECRET_NAME!r} missing or reference empty: it names the Secret with the "
             "request's private key, which a self-signed certificate is signed with",
         )
-    secret = await context.read_secret(NamespacedName(request.metadata.namespace, name))
+    where = NamespacedName(request.metadata.namespace, name)
+    reader = Key("CertificateRequest", where.namespace, request.metadata.name)
+    # Until there is a key in it, a change of it brings us back.
+    context.store.set_secrets_read(reader, frozenset({where}))
+    secret = await context.read_secret(where)
     if secret is None:
-        raise Unavailable("MissingSecret", f'Referenced secret "{request.metadata.namespace}/{name}" not found')
+        raise Unavailable("MissingSecret", f'Referenced secret "{where.namespace}/{name}" not found')
     try:
-        return load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+        key = load_key(secret.data.get(TLS_KEY, b""), trusted=False)
     except InvalidKey as error:
         raise Unavailable("ErrorParsingKey", f'Failed to get key "{TLS_KEY}" of secret "{name}": {error}') from error
+    context.store.set_secrets_read(reader, frozenset())
+    return key
 
 
 def _issuer_not_found(ref: IssuerRef) -> Outcome:

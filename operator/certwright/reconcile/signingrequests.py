@@ -25,7 +25,7 @@ from certwright.reconcile.asking import Question, ask
 from certwright.reconcile.context import Context, Retry
 from certwright.reporter import Subject
 from certwright.secretfacts import TLS_KEY
-from certwright.signingrequests import KIND, issuer_of
+from certwright.signingrequests import KIND, issuer_of, key_of
 from certwright.store import NamespacedName
 from certwright.workqueue import Key
 from certwright_issuers.certificate import InvalidCertificate, parse_certificate_facts
@@ -65,6 +65,7 @@ async def reconcile_signing_request(context: Context, key: Key) -> float | None:
     request = context.signing_requests.find(key.name)
     named = issuer_of(request.spec.signer_name) if request is not None else None
     if request is None or named is None:
+        context.store.set_secrets_read(key, frozenset())
         return None
     if not request.has("Approved"):
         context.reporter.normal(_about(request), "WaitingApproval", "Waiting for the Approved condition before signing")
@@ -188,15 +189,20 @@ async def _key(context: Context, request: CertificateSigningRequest, namespace: 
             "request's private key, which a self-signed certificate is signed with",
         )
     where = NamespacedName(namespace or context.settings.cluster_resource_namespace, name)
+    reader = key_of(request.metadata.name)
+    # Until there is a key in it, a change of it brings us back.
+    context.store.set_secrets_read(reader, frozenset({where}))
     secret = await context.read_secret(where)
     if secret is None:
         raise Unavailable("SecretNotFound", f"Referenced Secret {where.namespace}/{name} not found")
     try:
-        return load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+        key = load_key(secret.data.get(TLS_KEY, b""), trusted=False)
     except InvalidKey as error:
         raise Unavailable(
             "ErrorParsingKey", f"Failed to parse the private key in Secret {where.namespace}/{name}: {error}"
         ) from error
+    context.store.set_secrets_read(reader, frozenset())
+    return key
 
 
 async def _issue(context: Context, request: CertificateSigningRequest, issued: Issued) -> None:
