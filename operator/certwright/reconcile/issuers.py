@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 
-from certwright.api import Issuer, IssuerStatus
+from certwright.api import ACMEIssuerStatus, Issuer, IssuerStatus
 from certwright.api.groups import CERTIFICATE_API_VERSION
 from certwright.beside import T
 from certwright.issuerpool import Loaded
@@ -41,7 +41,8 @@ async def _report(context: Context, key: Key, issuer: Issuer, loaded: Loaded) ->
     status = "True" if ready else "False"
     old = find_condition(issuer.status.conditions, "Ready")
     generation = issuer.metadata.generation
-    acme = loaded.acme_status or issuer.status.acme
+    # Of an account that there never was there is nothing to say.
+    acme = issuer.status.acme if loaded.acme_status in (None, ACMEIssuerStatus()) else loaded.acme_status
     told = old and (old.status, old.reason, old.message, old.observed_generation) == (
         status,
         reason,
@@ -66,7 +67,7 @@ async def _report(context: Context, key: Key, issuer: Issuer, loaded: Loaded) ->
     subject = Subject(CERTIFICATE_API_VERSION, key.kind, issuer.metadata)
     for note in loaded.notes:
         context.reporter.normal(subject, note.reason, note.message)
-    if told:
+    if told or not message:
         return
     if ready:
         context.reporter.normal(subject, reason, message)
