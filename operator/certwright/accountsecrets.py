@@ -7,14 +7,14 @@ import base64
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from certwright.api import ACMEIssuer
-from certwright.errors import AlreadyExists, NotFound
+from certwright.errors import AlreadyExists, Forbidden, NotFound, Refused
 from certwright.keyfactory import KeyFactory
 from certwright.kube import SECRETS, KubeClient
 from certwright.secretfacts import TLS_KEY, Secret
 from certwright_issuers.acme import keys
 from certwright_issuers.acme.account import ExternalBinding
 from certwright_issuers.acme.keys import AccountKey
-from certwright_issuers.contract import ConfigInvalid, IssuerError
+from certwright_issuers.contract import ConfigInvalid, IssuerError, Unavailable
 from certwright_issuers.keys import KeySpec
 
 VERIFY_FAILED = "ErrVerifyACMEAccount"
@@ -100,6 +100,10 @@ class AccountSecrets:
             return await self._kube.create(SECRETS.path(namespace), body, Secret)
         except AlreadyExists:
             return await self._kube.get(SECRETS.path(namespace, name), Secret)
+        except (Forbidden, NotFound, Refused) as error:
+            # A quota, a policy, a cluster resource namespace that does not exist.
+            why = f"Secret {name!r} for the account key can't be made: {error}"
+            raise AccountFailed(VERIFY_FAILED, Unavailable("AccountKeyNotStored", why)) from error
 
     async def _read(self, namespace: str, name: str) -> Secret | None:
         try:

@@ -117,6 +117,20 @@ def test_a_key_that_must_exist_is_waited_for(kubectl: Kubectl, ca: AcmeCA) -> No
     kubectl.wait_ready("given", kind="issuer")
 
 
+def test_a_key_that_can_not_be_stored_is_told_and_tried_again(kubectl: Kubectl, ca: AcmeCA) -> None:
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"secrets": "0"}}}
+    )
+    kubectl.wait("resourcequota", "q", lambda q: q.get("status", {}).get("hard"))
+    kubectl.apply(issuer(ca))
+    status, reason, message = ready_of(kubectl.wait("issuer", "acme", lambda o: condition(o, "Ready")))
+    assert (status, reason) == ("False", "ErrVerifyACMEAccount")
+    assert message.startswith("Secret 'acme-account' for the account key can't be made: ")
+    assert "exceeded quota: q" in message
+    kubectl("delete", "resourcequota", "q")
+    kubectl.wait_ready("acme", 30, "issuer")
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [

@@ -6,11 +6,12 @@ issuer of another API.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from certwright.api import CertificateRequest
 from certwright.api.groups import DEFAULT_ISSUER_GROUP
-from certwright.reconcile.acme.requests import LOST
+from certwright.reconcile.acme.requests import LOST, ORDER_REFUSED
 from certwright.reconcile.asking import would_ask
 from certwright.reconcile.context import Context
 from certwright.reconcile.keystores import Passwords
@@ -27,7 +28,7 @@ def waits_for(context: Context, view: View, passwords: Passwords) -> str:
     return (
         _waits_for_issuer(context, view)
         or passwords.missing
-        or _waits_for_order(context, view)
+        or waits_for_order(context, (record.object for record in view.next))
         or _waits_for_signature(context, view)
         or next((words for record in view.next if (words := waits_for_others(record.object, view.now))), "")
     )
@@ -56,10 +57,13 @@ def _waits_for_issuer(context: Context, view: View) -> str:
     return "" if loaded.health.ready else f'{ref.effective_kind} "{ref.name}" is not ready: {loaded.health.message}'
 
 
-def _waits_for_order(context: Context, view: View) -> str:
-    """What an ACME order waits for that a person should know: the CA's words, or a name that can't be reached."""
-    for record in view.next:
-        for order in context.store.orders.owned_by(record.meta.uid):
+def waits_for_order(context: Context, requests: Iterable[CertificateRequest]) -> str:
+    """What an ACME order waits for that a person should know: the CA's words, a name that can't be reached, a quota."""
+    for request in requests:
+        ready = find_condition(request.status.conditions, "Ready")
+        if ready is not None and ready.message.startswith(ORDER_REFUSED):
+            return ready.message
+        for order in context.store.orders.owned_by(request.metadata.uid):
             if order.status.reason and order.status.state not in {"valid", *LOST}:
                 return order.status.reason
     return ""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certwright.api import ACMEAuthorization, ACMEChallenge, ACMEIssuer, Challenge, ChallengeSpec, Order, OrderStatus
 from certwright.api.duration import parse_go_duration
 from certwright.api.groups import ACME_API_VERSION, ANNOTATION_RETRY_AT
-from certwright.errors import AlreadyExists
+from certwright.errors import AlreadyExists, Forbidden, Refused
 from certwright.kube import CHALLENGES, ORDERS
 from certwright.reconcile.acme.memory import Memo
 from certwright.reconcile.acme.requests import LOST, request_of
@@ -93,6 +93,10 @@ def remaining(context: Context, memo: Memo, annotations: dict[str, str], account
     return (memo.not_before - context.now()).total_seconds()
 
 
+class ChallengeRefused(Exception):
+    """A quota or a policy of the cluster lets no Challenge be made; the message says so."""
+
+
 class _Walk:
     """One look at one Order: the newest version of it, and the steps."""
 
@@ -116,6 +120,12 @@ class _Walk:
             )
             if text != self._order.status.reason:
                 self._context.reporter.warning(self._about(), "Solver", text)
+            await self._write(reason=text)
+            return REFUSED_RECHECK
+        except ChallengeRefused as error:
+            text = f"Failed to create Challenge: {error}"
+            if text != self._order.status.reason:
+                self._context.reporter.warning(self._about(), "ChallengeCreatingError", text)
             await self._write(reason=text)
             return REFUSED_RECHECK
         except IssuerError as error:
@@ -202,6 +212,8 @@ class _Walk:
         body = challenge_body(self._order, name, wanted[name])
         try:
             challenge = await self._context.kube.create(CHALLENGES.path(namespace), body, Challenge)
+        except (Forbidden, Refused) as error:
+            raise ChallengeRefused(str(error)) from error
         except AlreadyExists:
             challenge = await self._context.kube.get(CHALLENGES.path(namespace, name), Challenge)
             if not is_wanted(challenge, wanted) or challenge.metadata.deletion_timestamp is not None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from certwright.api import ACMEIssuer, CertificateRequest, Order, OrderSpec
 from certwright.api.groups import ACME_API_VERSION, CERTIFICATE_API_VERSION
-from certwright.errors import AlreadyExists, NotFound
+from certwright.errors import AlreadyExists, Forbidden, NotFound, Refused
 from certwright.kube import ORDERS
 from certwright.reconcile.context import Context, Retry
 from certwright.reconcile.outcome import Outcome
@@ -29,6 +30,9 @@ from certwright_issuers.csr import CSRFacts, InvalidCSR, parse_csr_facts
 #: States that an Order or Challenge never leaves without a certificate or a proof.
 LOST = frozenset({"invalid", "expired", "errored"})
 ISSUED_MESSAGE = "Certificate fetched from issuer successfully"
+#: Beginning of the message when the API server refuses an Order, and how soon that is tried again.
+ORDER_REFUSED = "Failed to create Order resource"
+REFUSED_RECHECK = timedelta(seconds=30)
 #: Characters of a request's name in its Order's: with "-" and the hash at most 63 (API contract section 2.5).
 LONGEST_PREFIX = 52
 
@@ -40,7 +44,11 @@ async def order_outcome(context: Context, request: CertificateRequest, facts: CS
         if _is_made_for(request, order):
             return await _progress(context, order)
     spec = msgspec.structs.replace(spec, replaces=await replaced_by(context, request, facts))
-    order = await _create(context, request, spec)
+    try:
+        order = await _create(context, request, spec)
+    except (Forbidden, Refused) as error:
+        # A quota or a policy of the cluster, which may change.
+        return Outcome("Pending", "OrderCreatingError", f"{ORDER_REFUSED}: {error}", retry_after=REFUSED_RECHECK)
     where = f"{order.metadata.namespace}/{order.metadata.name}"
     return Outcome("Pending", "OrderCreated", f"Created Order resource {where}")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import msgspec
 import pytest
 
-from certwright.errors import Unreachable
+from certwright.errors import Forbidden, Refused, Unreachable
+from certwright.reconcile.requeststatus import with_outcome
+from certwright.reconcile.waiting import waits_for_order
 from tests.operator.reconcile.acme.world import World
 
 
@@ -66,3 +71,51 @@ async def test_a_crash_before_the_url_is_written_costs_another_order() -> None:
     world.restart()
     await world.look_at_order(key)
     assert world.ca.asked["new-order"] == 2
+
+
+async def test_an_order_that_the_cluster_refuses_is_told_and_made_later() -> None:
+    """In the words of the API server on the request, and by it on the Certificate."""
+
+    def refuse(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("/orders"):
+            raise Refused("POST orders: a policy says no")
+
+    world = World()
+    world.kube.fault = refuse
+    refused = await world.look_at_request()
+    assert (refused.state, refused.event_reason) == ("Pending", "OrderCreatingError")
+    assert refused.message == "Failed to create Order resource: POST orders: a policy says no"
+    assert refused.retry_after == timedelta(seconds=30)
+    request = msgspec.structs.replace(
+        world.request, status=with_outcome(world.context, world.request, world.request.status.conditions, refused)
+    )
+    assert waits_for_order(world.context, [request]) == refused.message
+    world.kube.fault = lambda *_: None
+    assert (await world.look_at_request()).event_reason == "OrderCreated"
+    assert waits_for_order(world.context, [world.request]) == ""
+
+
+async def test_a_challenge_that_the_cluster_refuses_is_told_and_made_later() -> None:
+    """A quota, for one: the Order says so, once in an Event, and the CA is not asked again."""
+
+    def refuse(method: str, path: str) -> None:
+        if method == "POST" and "/challenges" in path:
+            raise Forbidden("POST challenges: exceeded quota: q")
+
+    world = World()
+    key = await world.begin()
+    world.kube.fault = refuse
+    told = "Failed to create Challenge: POST challenges: exceeded quota: q"
+    for _ in range(2):
+        assert await world.look_at_order(key) == 60
+        order = world.context.store.orders.get(key)
+        assert order is not None
+        assert (order.status.state, order.status.reason) == ("pending", told)
+    assert world.events == [("ChallengeCreatingError", told)]
+    world.kube.fault = lambda *_: None
+    await world.look_at_order(key)
+    order = world.context.store.orders.get(key)
+    assert order is not None
+    assert order.status.reason == ""
+    world.the_challenge()
+    assert world.ca.asked["new-order"] == 1

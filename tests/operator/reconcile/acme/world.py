@@ -14,8 +14,10 @@ from certwright.kube import CHALLENGES, ORDERS
 from certwright.reconcile.acme.challenges import reconcile_challenge
 from certwright.reconcile.acme.memory import AcmeMemory
 from certwright.reconcile.acme.orders import reconcile_order
-from certwright.reconcile.acme.requests import order_body, order_spec
+from certwright.reconcile.acme.requests import order_body, order_outcome, order_spec
 from certwright.reconcile.context import Context
+from certwright.reconcile.outcome import Outcome
+from certwright.settings import Settings
 from certwright.solvers.contract import ChallengeSolver, Check
 from certwright.solvers.registry import SolverRegistry
 from certwright.store import Store
@@ -153,7 +155,8 @@ class World:
         reporter = SimpleNamespace(normal=self._tell, warning=self._tell)
         parts = {"store": store, "queue": queue, "kube": self.kube, "issuers": issuers, "reporter": reporter}
         solvers = SolverRegistry({"HTTP-01": cast("ChallengeSolver", self.solver)})
-        context: Any = SimpleNamespace(acme=self.memory, solvers=solvers, now=self.now, **parts)
+        more = {"acme": self.memory, "solvers": solvers, "now": self.now, "settings": Settings()}
+        context: Any = SimpleNamespace(**more, **parts)
         self.context = cast("Context", context)
 
     def now(self) -> datetime:
@@ -162,6 +165,10 @@ class World:
     def wait(self, **more: float) -> None:
         """Time passes."""
         self.clock += timedelta(**more)
+
+    async def look_at_request(self) -> Outcome:
+        facts = parse_csr_facts(self.request.spec.request)
+        return await order_outcome(self.context, self.request, facts, self.acme)
 
     async def look_at_order(self, key: Key) -> float | None:
         return await reconcile_order(self.context, key)
