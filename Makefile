@@ -71,9 +71,10 @@ format: install ## Format and sort imports
 	$(BIN)/ruff format .
 
 .PHONY: lock
-lock: install ## Renew both lock files from pyproject.toml
+lock: install ## Renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches

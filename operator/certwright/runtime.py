@@ -14,6 +14,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import kopf
 
@@ -208,6 +209,8 @@ class Runtime:
             try:
                 await kopf.operator(
                     registry=REGISTRY,
+                    # Kopf would ask for the user's name, and a container's user has none.
+                    identity=cast("Any", own_identity()),
                     memo=kopf.Memo(ingest=self._ingest, access=access),
                     ready_flag=started,
                     standalone=True,

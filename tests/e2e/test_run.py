@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 import yaml
 
 from devcluster import Cluster
-from tests.e2e.harness import ROOT, Kubectl, Operator, Replicas, condition, is_true, resting
+from tests.e2e.harness import NO_PORTS, ROOT, Kubectl, Operator, Replicas, condition, is_true, resting
+from tests.e2e.pod import in_a_pod
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, revision
 
 LEASE = ("-n", "kube-system", "get", "lease", "cert-manager-controller", "-o", "jsonpath={.spec.holderIdentity}")
@@ -94,6 +96,28 @@ def test_health_metrics_and_json_logs(
     lines = [json.loads(line) for line in running.log.read_text().splitlines()]
     keyed = [line for line in lines if line.get("key") == f"Certificate {kubectl.namespace}/web"]
     assert any("successfully issued" in line["msg"] for line in keyed)
+
+
+def test_confined_as_in_its_deployment(
+    cluster: Cluster, operator_kubeconfig: Path, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """A user without a name, no place to write to, the pod's service account: it watches, and issues with keystores."""
+    log = tmp_path / "log"
+    command = (sys.executable, "-m", "certwright", "run", *NO_PORTS)
+    with log.open("wb") as out:
+        process = cluster.popen(in_a_pod(operator_kubeconfig, tmp_path, *command), stdout=out, stderr=out)
+    store = {"create": True, "password": "changeit"}
+    try:
+        kubectl.apply(SELF_SIGNED, certificate(keystores={"pkcs12": store, "jks": store}))
+        kubectl.wait_ready("web", seconds=30)
+        # What is made later is known by a watch alone.
+        kubectl.apply(certificate("later"))
+        kubectl.wait_ready("later")
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert "Traceback" not in log.read_text()
+    assert process.returncode == 0
 
 
 def test_a_graceful_stop_hands_over_within_two_seconds(

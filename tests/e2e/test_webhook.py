@@ -23,6 +23,7 @@ from tests.e2e import test_admission_acme, test_admission_certificates, test_adm
 from tests.e2e import test_admission_requests as requests
 from tests.e2e.admission import Live, Row, accepted, acme, answers, certificate, judge, named, refused, request
 from tests.e2e.harness import ROOT
+from tests.e2e.pod import in_a_pod
 
 WITHOUT_POLICIES = ("--disable-admission-plugins=MutatingAdmissionPolicy,ValidatingAdmissionPolicy",)
 KEY = generate_key(KeySpec("ECDSA", 256))
@@ -85,11 +86,12 @@ ALL: dict[str, Row] = {
 
 
 class Webhook:
-    """A ``certwright webhook`` process."""
+    """A ``certwright webhook`` process, confined as in its Deployment."""
 
     def __init__(self, cluster: Cluster, kubeconfig: Path, log: Path, *flags: str) -> None:
         self.log = log
-        argv = [sys.executable, "-m", "certwright", "webhook", "--kubeconfig", str(kubeconfig), *flags]
+        command = (sys.executable, "-m", "certwright", "webhook", *flags)
+        argv = in_a_pod(kubeconfig, log.parent, *command, scratch=True)
         with log.open("ab") as out:
             self.process: subprocess.Popen[bytes] = cluster.popen(argv, stdout=out, stderr=out)
         deadline = time.monotonic() + 30

@@ -16,6 +16,7 @@ from certwright.fence import Fence
 from certwright.handlers.registry import GROUP, VERSION
 from certwright.health import Server
 from certwright.kube import KubeClient, Resource
+from certwright.leases import own_identity
 from certwright.settings import KubeSettings
 from certwright.webhook.authority import FIELD_MANAGER, Authority, trust_patch
 from certwright.webhook.handlers import REGISTRY
@@ -78,6 +79,8 @@ async def serve_webhook(settings: WebhookSettings) -> None:
 
         await kopf.operator(
             registry=REGISTRY,
+            # As in the operator: the user may have no name.
+            identity=cast("Any", own_identity()),
             memo=kopf.Memo(access=access, permissions=Permissions(kube)),
             standalone=True,
             clusterwide=True,
