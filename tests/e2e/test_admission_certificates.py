@@ -34,6 +34,8 @@ TABLE: dict[str, Row] = {
     "empty-names": refused(certificate(dnsNames=[], commonName=""), "spec", "at least one of commonName"),
     "common-name-only": accepted(certificate(dnsNames=None, commonName="a")),
     "literal-subject-without-cn": refused(certificate(dnsNames=None, literalSubject="O=a"), "at least one of"),
+    "literal-subject-with-empty-cn": refused(certificate(dnsNames=None, literalSubject="O=a,CN="), "at least one of"),
+    "literal-subject-with-oid-of-cn": accepted(certificate(dnsNames=None, literalSubject="O=a,2.5.4.3=b")),
     "literal-subject-with-cn": accepted(certificate(dnsNames=None, literalSubject="O=a, CN=b")),
     "common-name-65": refused(certificate(commonName="a" * 65), "spec.commonName", "at most 64 bytes"),
     "common-name-64": accepted(certificate(commonName="a" * 64)),
@@ -190,6 +192,10 @@ TABLE: dict[str, Row] = {
     "template-bad-label-value": refused(
         certificate(secretTemplate={"labels": {"a": "-"}}), "spec.secretTemplate.labels", "a=-"
     ),
+    "template-bad-annotation": refused(
+        certificate(secretTemplate={"annotations": {"a b": "c"}}), "spec.secretTemplate.annotations", '"a b"'
+    ),
+    "template-upper-case-annotation": accepted(certificate(secretTemplate={"annotations": {"Example.COM/Note": "c"}})),
     "template-our-annotation": refused(
         certificate(secretTemplate={"annotations": {"cert-manager.io/issuer-name": "x"}}),
         "spec.secretTemplate.annotations",

@@ -110,6 +110,10 @@ def _template(spec: CertificateSpec) -> Iterator[str]:
     ]
     if bad:
         yield f"spec.secretTemplate.labels holds what is no valid label: {', '.join(bad)}"
+    # In keys of annotations, unlike in those of labels, letter case does not count.
+    strange = [f'"{key}"' for key in spec.secret_template.annotations if not _is_label(key.lower())]
+    if strange:
+        yield f"spec.secretTemplate.annotations holds what is no valid key of an annotation: {', '.join(strange)}"
     ours = [
         key
         for key in spec.secret_template.annotations

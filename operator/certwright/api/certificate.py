@@ -346,7 +346,7 @@ class CertificateSpec(Model, frozen=True, kw_only=True):
             "self.?commonName.orValue('') != '' || self.?dnsNames.orValue([]).size() > 0"
             " || self.?uris.orValue([]).size() > 0 || self.?emailAddresses.orValue([]).size() > 0"
             " || self.?ipAddresses.orValue([]).size() > 0 || self.?otherNames.orValue([]).size() > 0"
-            " || (has(self.literalSubject) && self.literalSubject.matches('(^|[,+;]) *CN *='))",
+            " || (has(self.literalSubject) && self.literalSubject.matches('(^|[,+;]) *(CN|2[.]5[.]4[.]3) *= *[^ ,+;]'))",
             "at least one of commonName (or CN in literalSubject), dnsNames, uris, emailAddresses, ipAddresses and "
             "otherNames must be set",
             reason="FieldValueRequired",
