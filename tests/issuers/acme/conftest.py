@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import settings
 
 from certwright_issuers.acme import keys, lifecycle
 from certwright_issuers.acme.client import Client
@@ -23,10 +22,6 @@ from tests.issuers.acme.fakeca import FakeCA
 # pytest-asyncio asks for the current loop before it sets its own, and Python makes one for that which nobody closes;
 # warnings are errors, so some later test would fail. After this call there is nothing to make.
 asyncio.set_event_loop(None)
-
-#: The fast part of these tests has three seconds in all.
-settings.register_profile("acme", max_examples=25, deadline=None)
-settings.load_profile("acme")
 
 LOOPBACK = EgressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),))
 

@@ -13,7 +13,6 @@ import msgspec
 from certwright.api import Challenge, ChallengeStatus, Order
 from certwright.api.groups import (
     ACME_API_VERSION,
-    ANNOTATION_RETRY_AT,
     FINALIZER_CHALLENGE,
     FINALIZER_CHALLENGE_LEGACY,
 )
@@ -21,9 +20,10 @@ from certwright.challengeslots import Target
 from certwright.errors import Forbidden, KubeError, NotFound, Refused
 from certwright.kube import CHALLENGES
 from certwright.reconcile.acme.memory import Memo
-from certwright.reconcile.acme.orders import DURABLE, SLOW_SUCCESS, remaining
+from certwright.reconcile.acme.orders import SLOW_SUCCESS
 from certwright.reconcile.acme.requests import LOST, request_of
 from certwright.reconcile.acme.trouble import expiry_of, judge
+from certwright.reconcile.acme.waits import lasting, remaining
 from certwright.reconcile.acme.wanted import is_wanted, wanted_challenges
 from certwright.reconcile.context import Context
 from certwright.reconcile.statuspatch import status_patch
@@ -298,9 +298,8 @@ class _Walk:
             )
             return None
         await self._write(reason=trouble.text)
-        if trouble.again - context.now() >= DURABLE and not trouble.account:
-            stamp = trouble.again.isoformat(timespec="seconds")
-            patch = {"metadata": {"annotations": {ANNOTATION_RETRY_AT: stamp}, "uid": self._challenge.metadata.uid}}
+        patch = lasting(trouble, context.now(), self._challenge.metadata.uid)
+        if patch is not None:
             path = CHALLENGES.path(self._key.namespace, self._key.name)
             context.store.challenges.put(await context.kube.merge_patch(path, patch, Challenge))
         return (trouble.again - context.now()).total_seconds()

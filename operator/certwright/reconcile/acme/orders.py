@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certwright.api import ACMEAuthorization, ACMEChallenge, ACMEIssuer, Challenge, ChallengeSpec, Order, OrderStatus
 from certwright.api.duration import parse_go_duration
-from certwright.api.groups import ACME_API_VERSION, ANNOTATION_RETRY_AT
+from certwright.api.groups import ACME_API_VERSION
 from certwright.errors import AlreadyExists, Forbidden, Refused
 from certwright.kube import CHALLENGES, ORDERS
+from certwright.reconcile.acme.leavings import give_up, give_up_pending, remove
 from certwright.reconcile.acme.memory import Memo
 from certwright.reconcile.acme.requests import LOST, request_of
 from certwright.reconcile.acme.trouble import Trouble, expiry_of, judge
+from certwright.reconcile.acme.waits import lasting, remaining
 from certwright.reconcile.acme.wanted import challenge_body, is_wanted, wanted_challenges
 from certwright.reconcile.context import Context, Retry
 from certwright.reconcile.statuspatch import status_patch
@@ -48,8 +50,6 @@ IDLE = 300.0
 REFUSED_RECHECK = 60.0
 #: Happy ends are told in an Event when they took this long; else nobody was looking (docs/divergences.md).
 SLOW_SUCCESS = timedelta(seconds=30)
-#: Waits that are worth a write, so that a restart does not cut them short.
-DURABLE = timedelta(minutes=1)
 #: Characters of ``status.reason``, far below the 4 KB of a condition's message.
 REASON_LIMIT = 3000
 
@@ -60,12 +60,12 @@ async def reconcile_order(context: Context, key: Key) -> float | None:
     if order is None or order.metadata.deletion_timestamp is not None:
         memo = context.acme.forget(key)
         if memo is not None and memo.client is not None:
-            await _give_up_pending(context, memo.client, memo.pending)
+            await give_up_pending(context, memo.client, memo.pending)
         return None
     if order.status.state in LOST or request_of(context, order) is None:
         return None
     if order.status.state == "valid" and order.status.certificate:
-        await _remove(context, context.store.challenges.owned_by(order.metadata.uid))
+        await remove(context, context.store.challenges.owned_by(order.metadata.uid))
         return None
     context.issuers.wait_for(order.spec.issuer_ref, key.namespace, key)
     acme = context.issuers.acme_spec(order.spec.issuer_ref, key.namespace)
@@ -77,20 +77,6 @@ async def reconcile_order(context: Context, key: Key) -> float | None:
     if wait > 0:
         return wait
     return await _Walk(context, key, order, acme, loaded.account, memo).go()
-
-
-def remaining(context: Context, memo: Memo, annotations: dict[str, str], account: Client) -> float:
-    """Seconds that still have to be waited out, also by a process that was not there when they began."""
-    if memo.refused and memo.refused != account.account_url:
-        return 0.0
-    if memo.not_before is None and ANNOTATION_RETRY_AT in annotations:
-        try:
-            memo.not_before = datetime.fromisoformat(annotations[ANNOTATION_RETRY_AT])
-        except ValueError:
-            logger.warning("annotation %s is no time", ANNOTATION_RETRY_AT)
-    if memo.not_before is None or memo.not_before.tzinfo is None:
-        return 0.0
-    return (memo.not_before - context.now()).total_seconds()
 
 
 class ChallengeRefused(Exception):
@@ -202,7 +188,7 @@ class _Walk:
         """The Challenges that are needed, made where they are missing; all others of this Order go."""
         wanted = wanted_challenges(self._order, self._acme, self._client.key, self._context.solvers)
         owned = self._context.store.challenges.owned_by(self._order.metadata.uid)
-        await _remove(self._context, [challenge for challenge in owned if not is_wanted(challenge, wanted)])
+        await remove(self._context, [challenge for challenge in owned if not is_wanted(challenge, wanted)])
         found = {challenge.metadata.name: challenge for challenge in owned if is_wanted(challenge, wanted)}
         made = await asyncio.gather(*(self._make(name, wanted) for name in wanted if name not in found))
         return [*found.values(), *made]
@@ -254,7 +240,7 @@ class _Walk:
         self._context.acme.forget(self._key)
         if self._context.now() - self._order.metadata.creation_timestamp > SLOW_SUCCESS:
             self._context.reporter.normal(self._about(), "Complete", "Order completed successfully")
-        await _remove(self._context, self._context.store.challenges.owned_by(self._order.metadata.uid))
+        await remove(self._context, self._context.store.challenges.owned_by(self._order.metadata.uid))
 
     async def _lose(self, lost: list[Challenge]) -> None:
         states = {challenge.status.state for challenge in lost}
@@ -270,7 +256,7 @@ class _Walk:
         now = self._context.now().replace(microsecond=0)
         await self._write(state=state, reason=reason, failure_time=now)
         owned = self._context.store.challenges.owned_by(self._order.metadata.uid)
-        await _remove(self._context, [challenge for challenge in owned if challenge.status.state not in LOST])
+        await remove(self._context, [challenge for challenge in owned if challenge.status.state not in LOST])
         await self._give_up_rest(owned)
         self._context.acme.forget(self._key)
 
@@ -278,7 +264,7 @@ class _Walk:
         """Deactivate what is still pending at the CA: pending authorizations are limited. Best effort."""
         over = {c.spec.authorization_url for c in challenges if c.status.state in {*LOST, "valid"}}
         pending = [a.url for a in self._order.status.authorizations if a.initial_state != "valid" and a.url not in over]
-        await _give_up(self._client, pending)
+        await give_up(self._client, pending)
 
     # Trouble and status
 
@@ -303,10 +289,9 @@ class _Walk:
 
     async def _keep(self, trouble: Trouble) -> None:
         """Have a long wait survive a restart."""
-        if trouble.again is None or trouble.account or trouble.again - self._context.now() < DURABLE:
+        patch = lasting(trouble, self._context.now(), self._order.metadata.uid)
+        if patch is None:
             return
-        stamp = trouble.again.isoformat(timespec="seconds")
-        patch = {"metadata": {"annotations": {ANNOTATION_RETRY_AT: stamp}, "uid": self._order.metadata.uid}}
         path = ORDERS.path(self._key.namespace, self._key.name)
         self._order = await self._context.kube.merge_patch(path, patch, Order)
         self._context.store.orders.put(self._order)
@@ -332,39 +317,10 @@ class _Walk:
         return Subject(ACME_API_VERSION, "Order", self._order.metadata)
 
 
-async def _give_up_pending(context: Context, client: Client, urls: tuple[str, ...]) -> None:
-    """The Order was deleted: deactivate what the CA still shows as pending; what is valid stays, for other orders."""
-    context.kube.require_lease()
-    seen = await asyncio.gather(*(client.get_authorization(url) for url in urls), return_exceptions=True)
-    known = [one for one in seen if isinstance(one, Authorization)]
-    await _give_up(client, [one.url for one in known if one.status is AuthorizationStatus.PENDING])
-
-
-async def _give_up(client: Client, urls: list[str]) -> None:
-    for url in urls:
-        try:
-            await client.deactivate_authorization(url)
-        except IssuerError as error:
-            logger.info("a pending authorization was not deactivated: %s", error.message)
-
-
 def _told(challenges: list[Challenge]) -> str:
     """What they wait for or failed by, each with its name."""
     ordered = sorted(challenges, key=lambda c: c.spec.dns_name)
     return "; ".join(f"{c.spec.dns_name}: {c.status.reason}" for c in ordered if c.status.reason)
-
-
-async def _remove(context: Context, challenges: list[Challenge]) -> None:
-    """Delete them; what was created for them goes by owner references, or by their finalizer."""
-    for challenge in challenges:
-        meta = challenge.metadata
-        if meta.deletion_timestamp is None:
-            await context.kube.delete(CHALLENGES.path(meta.namespace, meta.name), uid=meta.uid)
-            if not meta.finalizers:
-                key = context.store.challenges.key_of(challenge)
-                context.store.challenges.drop(key, meta.uid)
-                # Its reconcile cleans up what does not go by owner references.
-                context.queue.add(key)
 
 
 def _shown(seen: Authorization) -> ACMEAuthorization:
