@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from certwright.gates import GATES, RENEWAL_INFO, SIGNING_REQUESTS
-from certwright.options import APPROVER, INGRESS_SHIM
+from certwright.options import APPROVER, INGRESS_SHIM, lease_times_of
 from certwright.settings import (
     AcmeSettings,
     ApprovalSettings,
@@ -26,6 +26,7 @@ from certwright_issuers.egress import EgressPolicy
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that the options ask for."""
     controllers: tuple[str, ...] = options.controllers
+    duration, deadline, period = lease_times_of(options)
     return Settings(
         kubeconfig=options.kubeconfig,
         context=options.context,
@@ -36,9 +37,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
         lease=LeaseSettings(
             enabled=options.leader_elect,
             namespace=options.leader_election_namespace,
-            duration=options.leader_election_lease_duration,
-            renew_deadline=options.leader_election_renew_deadline,
-            renew_interval=options.leader_election_retry_period,
+            duration=duration,
+            renew_deadline=deadline,
+            renew_interval=period,
         ),
         queue=QueueSettings(workers=options.concurrent_workers),
         issuance=IssuanceSettings(

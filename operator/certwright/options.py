@@ -13,6 +13,7 @@ from certwright import __version__, flagtypes
 from certwright.configfile import read_config
 from certwright.gates import RENEWAL_INFO, SIGNING_REQUESTS
 from certwright.ignoredflags import add_ignored_flags
+from certwright.leasetimes import DEFAULTS, lease_times
 from certwright.settings import (
     AcmeSettings,
     HTTP01Settings,
@@ -43,14 +44,20 @@ class Options(Protocol):
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, with what the file of ``--config`` says for flags that are not on it. Exits when it is wrong."""
     options = parser().parse_args(argv)
-    if not getattr(options, "config", ""):
-        return options
     try:
-        words = read_config(options.config)
+        if getattr(options, "config", ""):
+            given = vars(parser().parse_args(["run", *read_config(options.config)]))
+            options = parser({**given, "config": ""}).parse_args(argv)
+        lease_times_of(options)
     except ValueError as error:
-        parser().error(f"argument --config: {error}")
-    given = vars(parser().parse_args(["run", *words]))
-    return parser({**given, "config": ""}).parse_args(argv)
+        parser().error(str(error))
+    return options
+
+
+def lease_times_of(options: argparse.Namespace) -> tuple[float, float, float]:
+    """Lease duration, renew deadline and retry period in seconds. Raises ValueError."""
+    names = ("lease_duration", "renew_deadline", "retry_period")
+    return lease_times(*(getattr(options, f"leader_election_{name}", None) for name in names))
 
 
 def parser(defaults: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
@@ -100,7 +107,7 @@ def _cluster_options(group: Options) -> None:
 
 
 def _lease_options(group: Options) -> None:
-    lease = LeaseSettings()
+    lease, (duration, deadline, period) = LeaseSettings(), DEFAULTS
     group.add_argument(
         "--leader-elect",
         type=flagtypes.boolean,
@@ -113,20 +120,20 @@ def _lease_options(group: Options) -> None:
     group.add_argument(
         "--leader-election-lease-duration",
         type=flagtypes.seconds,
-        default=lease.duration,
-        help="trust in a silent holder",
+        default=argparse.SUPPRESS,
+        help=f"trust in a silent holder (default: {duration:g}s)",
     )
     group.add_argument(
         "--leader-election-renew-deadline",
         type=flagtypes.seconds,
-        default=lease.renew_deadline,
-        help="writes stop after this without a renewal",
+        default=argparse.SUPPRESS,
+        help=f"writes stop after this without a renewal (default: {deadline:g}s)",
     )
     group.add_argument(
         "--leader-election-retry-period",
         type=flagtypes.seconds,
-        default=lease.renew_interval,
-        help="between two renewals",
+        default=argparse.SUPPRESS,
+        help=f"between two renewals (default: {period:g}s)",
     )
 
 

@@ -22,6 +22,7 @@ PAGES = {
         "CN = Hand CA",
     ),
     "certificates.md": ("DNS:*.web.example.com", 'OU = "Ops, East"', "PrivateKeyEntry", "PBES2"),
+    "self-signed-and-ca.md": ("certificate.cert-manager.io/dashboard condition met", "chain.crt: OK"),
     "ingress.md": ("DNS:shop.example.test", "BadConfig", "kubernetes.io/tls"),
 }
 

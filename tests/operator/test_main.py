@@ -12,7 +12,7 @@ import pytest
 from certwright.__main__ import _run_until_done
 from certwright.flagsettings import settings_of
 from certwright.ignoredflags import ignored_flags
-from certwright.options import SWITCHES, parser
+from certwright.options import SWITCHES, parse, parser
 
 
 def test_where_issuers_may_be_is_set_by_flags() -> None:
@@ -99,6 +99,37 @@ def test_lists_may_be_given_in_parts() -> None:
     assert settings.http01.extra_labels == {"a": "1", "b": "2"}
     alone = settings_of(parser().parse_args(["run", "--copied-annotation-prefixes=a.example/"]))
     assert alone.issuance.copied_annotation_prefixes == ("a.example/",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "times"),
+    [
+        ([], (17, 15, 12)),
+        (["lease-duration=60s", "renew-deadline=40s", "retry-period=15s"], (60, 40, 15)),
+        (["lease-duration=90s"], (90, 40, 15)),
+        (["renew-deadline=30s"], (60, 30, 15)),
+    ],
+)
+def test_times_of_the_lease(flags: list[str], times: tuple[float, ...]) -> None:
+    """Whoever sets one has cert-manager's for the others, which it was chosen to go with."""
+    lease = settings_of(parse(["run", *(f"--leader-election-{flag}" for flag in flags)])).lease
+    assert (lease.duration, lease.renew_deadline, lease.renew_interval) == times
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["lease-duration=10s", "renew-deadline=40s", "retry-period=5s"],
+        ["lease-duration=40s"],
+        ["renew-deadline=18s"],
+        ["retry-period=0s"],
+        ["lease-duration=1500ms", "renew-deadline=1200ms", "retry-period=500ms"],
+    ],
+)
+def test_times_by_which_two_would_write_are_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["run", *(f"--leader-election-{flag}" for flag in flags)])
+    assert "must be longer than --leader-election-renew-deadline" in capsys.readouterr().err
 
 
 def test_controllers_that_can_not_be_switched_are_told() -> None:
