@@ -254,6 +254,29 @@ async def test_a_closed_port_is_temporary(key: keys.AccountKey) -> None:
             await Client(transport, key).directory()
 
 
+async def test_a_handshake_that_hangs_ends_in_time(key: keys.AccountKey) -> None:
+    """Something listens that does not speak TLS."""
+    never = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await never.wait()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with Transport(server(f"https://127.0.0.1:{port}/directory", connect_timeout=0.1)) as opened:
+            with pytest.raises(AcmeUnavailable, match=r"127\.0\.0\.1 did not answer in time"):
+                await Client(opened, key).directory()
+        never.set()
+
+
+async def test_a_name_that_nobody_knows_is_temporary(key: keys.AccountKey) -> None:
+    """It may be known later."""
+    async with Transport(server("https://acme.invalid/directory")) as opened:
+        with pytest.raises(AcmeUnavailable, match=r"acme\.invalid can't be resolved"):
+            await Client(opened, key).directory()
+
+
 async def test_redirects_of_the_directory_are_bounded(ca: FakeCA, key: keys.AccountKey) -> None:
     """Three are followed, a fourth is an error."""
     here: Callable[[], web.StreamResponse] = lambda: web.Response(status=302, headers={"Location": "/directory"})  # noqa: E731
