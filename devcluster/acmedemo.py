@@ -27,6 +27,7 @@ READY_SECONDS = 60
 OPERATOR_FLAGS = (
     f"--acme-http01-solver-address={ADDRESS}:{SOLVER_PORT}",
     f"--acme-http01-solver-nameservers={ADDRESS}:{acmeca.DNS_PORT}",
+    f"--max-concurrent-acme-requests={acmeca.CONCURRENCY}",
 )
 
 

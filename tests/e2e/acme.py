@@ -15,17 +15,12 @@ from devcluster.acmeca import AcmeCA
 from devcluster.netns import ADDRESS, INGRESS_ADDRESS
 from tests.e2e.harness import Operator, resting
 
-#: Pebble 2.10.1 deadlocks; its goroutines say where (SIGQUIT while it hangs). Authz holds the authorization's lock and asks
-#: the store for the account; NewOrder, in FindValidAuthorization, holds the store's read lock and wants that of each
-#: authorization; another NewOrder waits to write to the store (AddChallenge), and so keeps new readers out. That takes three
-#: requests: 8 in flight froze it after 2,000 orders, 4 after 3,600, 2 not in 15,000.
-FEW = "--max-concurrent-acme-requests=2"
 FLAGS = (
     # The operator answers where all names are, in place of an Ingress controller.
     f"--acme-http01-solver-listen-address={INGRESS_ADDRESS}:80",
     f"--acme-http01-solver-address={ADDRESS}:8089",
     f"--acme-http01-solver-nameservers={ADDRESS}:{acmeca.DNS_PORT}",
-    FEW,
+    f"--max-concurrent-acme-requests={acmeca.CONCURRENCY}",
 )
 #: In the cluster, with nothing on port 80.
 NOBODY = ADDRESS

@@ -19,7 +19,7 @@ import pytest
 from devcluster import Cluster, acmeca, acmedemo, ingress
 from devcluster.acmeca import AcmeCA
 from devcluster.netns import ADDRESS
-from tests.e2e.acme import FEW, log_end, requests_of
+from tests.e2e.acme import log_end, requests_of
 from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, in_place_of
 from tests.e2e.test_certificates import certificate
 
@@ -30,7 +30,7 @@ FLAGS = (
     f"--acme-http01-solver-listen-address=:{PORT}",
     f"--acme-http01-solver-address={ADDRESS}:{PORT}",
     "--acme-http01-solver-extra-labels=team=pki",
-    FEW,
+    f"--max-concurrent-acme-requests={acmeca.CONCURRENCY}",
 )
 MADE = "ingress,service,endpointslice"
 SOLVER = "acme.cert-manager.io/http01-solver=true"
