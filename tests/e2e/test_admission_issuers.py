@@ -90,6 +90,7 @@ VAULT: dict[str, Row] = {
     "vault-no-path": refused(vault(path=""), "spec.vault.path", "must not be empty"),
     "vault-parent-path": refused(vault(path="pki/../sys"), "spec.vault.path", "segment '..'"),
     "vault-dots-in-a-word": accepted(vault(path="pki/a..b/sign/role")),
+    "vault-empty-bundle": refused(vault(caBundle="bm90aGluZw=="), "spec.vault.caBundle", "at least one certificate"),
     "vault-two-bundles": refused(
         vault(caBundle=PEM_CERTIFICATE, caBundleSecretRef=REF), "spec.vault.caBundle", "exclude each other"
     ),

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from certwright.api.meta import Doc, Model, Rule, SecretKeySelector, not_empty
+from certwright.api.meta import HOLDS_CERTIFICATE, Doc, Model, Rule, SecretKeySelector, not_empty
 from certwright.api.solvers import Solver
 
 _NAMED = Rule("self.name != ''", "the name of the Secret must not be empty", ".name", "FieldValueRequired")
@@ -102,11 +102,7 @@ class ACMEIssuer(Model, frozen=True, kw_only=True):
             "caBundle and skipTLSVerify exclude each other",
             ".skipTLSVerify",
         ),
-        Rule(
-            "!has(self.caBundle) || string(self.caBundle).contains('-----BEGIN CERTIFICATE-----')",
-            "caBundle must hold at least one certificate in PEM",
-            ".caBundle",
-        ),
+        HOLDS_CERTIFICATE,
     )
 
 

@@ -41,6 +41,14 @@ class Rule:
 SPEC_PRESENT = Rule("has(self.spec)", "spec is required", ".spec", "FieldValueRequired")
 
 
+#: That each certificate parses is for the operator to say: CEL can't.
+HOLDS_CERTIFICATE = Rule(
+    "!has(self.caBundle) || string(self.caBundle).contains('-----BEGIN CERTIFICATE-----')",
+    "caBundle must hold at least one certificate in PEM",
+    ".caBundle",
+)
+
+
 def not_empty(name: str) -> Rule:
     """The rule of a required string that may not be empty either."""
     return Rule("self != ''", f"{name} must not be empty", reason="FieldValueRequired")

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from certwright.api.meta import Doc, Model, Rule, SecretKeySelector, ServiceAccountRef, not_empty
+from certwright.api.meta import HOLDS_CERTIFICATE, Doc, Model, Rule, SecretKeySelector, ServiceAccountRef, not_empty
 
 #: A path with a segment ``..`` would reach another endpoint of Vault than the one it names.
 _NO_PARENT = "!(('/' + self + '/').contains('/../'))"
@@ -170,6 +170,7 @@ class VaultIssuer(Model, frozen=True, kw_only=True):
             "caBundle and caBundleSecretRef exclude each other",
             ".caBundle",
         ),
+        HOLDS_CERTIFICATE,
         Rule(
             "has(self.clientCertSecretRef) == has(self.clientKeySecretRef)",
             "clientCertSecretRef and clientKeySecretRef are set together or not at all",

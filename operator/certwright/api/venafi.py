@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from certwright.api.meta import Doc, LocalObjectRef, Model, Rule, SecretKeySelector, not_empty
+from certwright.api.meta import HOLDS_CERTIFICATE, Doc, LocalObjectRef, Model, Rule, SecretKeySelector, not_empty
 
 
 class VenafiCloud(Model, frozen=True, kw_only=True):
@@ -59,6 +59,7 @@ class VenafiTPP(Model, frozen=True, kw_only=True):
             "caBundle and caBundleSecretRef exclude each other",
             ".caBundle",
         ),
+        HOLDS_CERTIFICATE,
     )
 
 
