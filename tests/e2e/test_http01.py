@@ -22,6 +22,7 @@ from devcluster.netns import ADDRESS
 from tests.e2e.acme import log_end, requests_of
 from tests.e2e.harness import NO_PORTS, Kubectl, Operator, condition, in_place_of
 from tests.e2e.test_certificates import certificate
+from tests.e2e.test_howto import run_page
 
 #: The shared operator has the default one.
 PORT = 8090
@@ -417,6 +418,14 @@ def test_the_example_serves_with_its_certificate(
     shown = capsys.readouterr().out
     assert "verified TLSv1.3: shop.example.com" in shown
     assert acmedemo.PAGE in shown
+
+
+@pytest.mark.usefixtures("running")
+def test_the_commands_of_the_page_work(kubectl: Kubectl, ca: AcmeCA, tmp_path: Path) -> None:
+    variables = {"ACME_DIRECTORY": ca.directory, "ACME_CA_FILE": str(ca.ca_bundle_file)}
+    told = run_page("acme-http01.md", kubectl, tmp_path, **variables)
+    assert "DNS:shop.example.com" in told
+    assert "order.acme.cert-manager.io/shop-tls-1-" in told
 
 
 class TestOwnOperator:
