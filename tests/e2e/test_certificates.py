@@ -363,6 +363,8 @@ def test_rotation_policies(kubectl: Kubectl) -> None:
     )
     kubectl.wait("certificate", "web", lambda c: revision(c) == 2)
     assert data_of(secret_of(kubectl), "tls.key") == first
+    told = kubectl.wait_event("web", "Reused")
+    assert told["message"] == 'Reusing private key stored in existing Secret resource "web-tls"'
     kubectl.apply(
         certificate(privateKey={"algorithm": "ECDSA", "rotationPolicy": "Always"}, dnsNames=["c.example.test"])
     )

@@ -14,7 +14,7 @@ from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.policies import Violation, request_violations
 from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
-from certwright.reconcile.keys import choose_key
+from certwright.reconcile.keys import choose_key, tell_reused
 from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import next_key_name
 from certwright.reconcile.outcome import Outcome
@@ -86,6 +86,8 @@ def tell_issued(context: Context, view: View) -> bool:
     about = about_certificate(certificate)
     if staged.why is not None:
         context.reporter.normal(about, "Issuing", staged.why)
+    if staged.reused:
+        tell_reused(context, certificate)
     context.reporter.normal(about, "Issuing", CERTIFICATE_ISSUED_MESSAGE)
     for note in staged.issued.notes:
         context.reporter.warning(about, note.reason, note.message)
@@ -106,7 +108,7 @@ async def _staged(context: Context, view: View, why: str | None) -> Staged:
     if staged is None:
         chosen = await choose_key(context, view)
         csr_pem = build_csr(request_spec_of(view.certificate.spec), chosen.key)
-        staged = Staged(view.certificate.metadata.uid, view.revision, chosen.key, csr_pem, why)
+        staged = Staged(view.certificate.metadata.uid, view.revision, chosen.key, csr_pem, why, chosen.reused)
         context.staged[view.key] = staged
     return staged
 

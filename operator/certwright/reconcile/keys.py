@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from certwright.api import Certificate
 from certwright.csrspec import DEFAULT_ROTATION, key_spec_of
 from certwright.reconcile.context import Context, about_certificate
 from certwright.reconcile.view import View
@@ -48,6 +49,12 @@ async def _stored_key(context: Context, view: View) -> PrivateKey | None:
         return load_key(secret.data.get(TLS_KEY, b""), trusted=True) if secret else None
     except InvalidKey:
         return None
+
+
+def tell_reused(context: Context, certificate: Certificate) -> None:
+    """rotationPolicy Never has kept the key."""
+    text = f'Reusing private key stored in existing Secret resource "{certificate.spec.secret_name}"'
+    context.reporter.normal(about_certificate(certificate), "Reused", text)
 
 
 def tell_cannot_regenerate(context: Context, view: View, error: CannotRegenerateKey) -> None:

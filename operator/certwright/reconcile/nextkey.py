@@ -16,7 +16,7 @@ from certwright.csrspec import key_spec_of
 from certwright.errors import AlreadyExists
 from certwright.kube import SECRETS
 from certwright.reconcile.context import Context, Retry, about_certificate
-from certwright.reconcile.keys import ChosenKey, choose_key
+from certwright.reconcile.keys import ChosenKey, choose_key, tell_reused
 from certwright.reconcile.target import controller_ref
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY, Secret
@@ -113,13 +113,11 @@ async def _make(context: Context, view: View) -> NextKey:
             raise Retry(f"Secret {name} exists and is not a temporary key of this Certificate", after=60) from error
         return found
     context.store.add_next_key(certificate.metadata.uid, where)
-    about = about_certificate(certificate)
     if chosen.reused:
-        context.reporter.normal(
-            about, "Reused", f'Reusing private key stored in existing Secret resource "{certificate.spec.secret_name}"'
-        )
+        tell_reused(context, certificate)
     else:
-        context.reporter.normal(about, "Generated", f'Stored new private key in temporary Secret resource "{name}"')
+        text = f'Stored new private key in temporary Secret resource "{name}"'
+        context.reporter.normal(about_certificate(certificate), "Generated", text)
     return NextKey(name, chosen.key)
 
 

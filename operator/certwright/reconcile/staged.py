@@ -24,6 +24,8 @@ class Staged:
     csr_pem: bytes
     #: What the first Event says; None when that has been told already.
     why: str | None
+    #: Whether the key is the one of the issuance before.
+    reused: bool = False
     #: As created; None until the API server has it.
     request: CertificateRequest | None = None
     #: None until signed.
