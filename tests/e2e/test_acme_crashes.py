@@ -17,7 +17,7 @@ from devcluster.faultproxy import KubeFaultProxy, Request
 from tests.e2e.acme import ISSUER, Restartable, ca_fixture, issuer, log_end
 from tests.e2e.harness import Kubectl, Operator, resting
 from tests.e2e.test_certificates import certificate
-from tests.e2e.test_faults import judge
+from tests.e2e.test_faults import judge, stopped_at
 
 ORDERS = "orders.acme.cert-manager.io"
 
@@ -114,15 +114,10 @@ def test_a_crash_at_each_write_costs_no_certificate(
     assert len(writes) >= 12
     for position, write in enumerate(writes):
         name = f"c{position}"
-        how: dict[str, Any] = {"delay": 60.0} if moment == "before" else {"drop_after": True}
+        since = log_end(ca)
         where = f"/{kubectl.namespace}{write.pattern}"
-        fault = proxy.fault(method=write.method, path_regex=where, every=write.number, count=1, **how)
-        done, since = len(proxy.requests), log_end(ca)
-        kubectl.apply(certificate(name, issuer=ISSUER))
-        deadline = time.monotonic() + 20
-        while not fault.hits or (moment == "after" and not any(r.status == 0 for r in proxy.requests[done:])):
-            assert time.monotonic() < deadline, f"{write}: the fault met nothing"
-            time.sleep(0.002)
+        with stopped_at(proxy, moment, method=write.method, path_regex=where, every=write.number):
+            kubectl.apply(certificate(name, issuer=ISSUER))
         direct.kill()
         proxy.clear()
         direct.start()

@@ -7,6 +7,7 @@ at revision 1 with the pair that its one request got; a request is signed a seco
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -203,6 +204,19 @@ def test_every_other_write_is_a_conflict(proxy: KubeFaultProxy, kubectl: Kubectl
     assert len(kubectl.all("certificaterequest")) == 21
 
 
+@contextmanager
+def stopped_at(proxy: KubeFaultProxy, moment: str, **which: Any) -> Iterator[None]:
+    """What is done in the context leads to such a write: at its end that has just not been carried out, or just been."""
+    how: dict[str, Any] = {"delay": 60.0} if moment == "before" else {"drop_after": True}
+    fault = proxy.fault(**which, count=1, **how)
+    done = len(proxy.requests)
+    yield
+    deadline = time.monotonic() + 20
+    while not fault.hits or (moment == "after" and not any(r.status == 0 for r in proxy.requests[done:])):
+        assert time.monotonic() < deadline, f"{which}: the fault met nothing"
+        time.sleep(0.002)
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_crash_at_each_write_loses_nothing(
     cluster: Cluster, proxy: KubeFaultProxy, faulty: Path, replicas: Replicas, kubectl: Kubectl, way: Way, moment: str
@@ -216,14 +230,8 @@ def test_a_crash_at_each_write_loses_nothing(
     for place, write in way.writes.items():
         name = place.replace(" ", "-")
         position = cluster.audit_log.stat().st_size
-        how: dict[str, Any] = {"delay": 60.0} if moment == "before" else {"drop_after": True}
-        fault = proxy.fault(method=write.method, path_regex=write.path, count=1, **how)
-        done = len(proxy.requests)
-        kubectl.apply(certificate(name, issuer={"name": "ca"}))
-        deadline = time.monotonic() + 10
-        while not fault.hits or (moment == "after" and not any(r.status == 0 for r in proxy.requests[done:])):
-            assert time.monotonic() < deadline, f"{name}: the fault met nothing"
-            time.sleep(0.002)
+        with stopped_at(proxy, moment, method=write.method, path_regex=write.path):
+            kubectl.apply(certificate(name, issuer={"name": "ca"}))
         running.kill()
         proxy.clear()
         running = start(replicas, faulty, way)

@@ -132,8 +132,8 @@ class Pebble:
         )
 
     async def client(self, key: keys.AccountKey | None = None) -> Client:
-        """A client with a registered account."""
-        made = Client(self.transport, key or keys.generate())
+        """A client with a registered account; from three requests in flight on Pebble can deadlock."""
+        made = Client(self.transport, key or keys.generate(), concurrency=2)
         await made.register(["Ops@Example.com"])
         return made
 
