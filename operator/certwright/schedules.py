@@ -1,8 +1,10 @@
-"""What is accepted as the cron schedule of a renewal window: by the webhook, and by the operator when it is used."""
+"""The cron schedule of a renewal window: what is accepted, by the webhook and by the operator, and when it begins."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import datetime
 
 from croniter import croniter
 
@@ -14,7 +16,25 @@ _CRON = re.compile(
     re.IGNORECASE,
 )
 
+#: A range, with a step or without.
+_RANGE = re.compile(r"([0-9]+|[a-z]{3})-([0-9]+|[a-z]{3})(/[0-9]+)?", re.IGNORECASE)
+
 
 def is_schedule(text: str) -> bool:
     """Whether ``text`` is a schedule; surrounding spaces don't count."""
-    return _CRON.fullmatch(text.strip(" ")) is not None and croniter.is_valid(text.strip(" "))
+    return _CRON.fullmatch(text.strip(" ")) is not None and croniter.is_valid(_library_form(text))
+
+
+def starts_after(text: str, moment: datetime) -> Iterator[datetime]:
+    """When a schedule begins after ``moment``, in its time zone. Raises ValueError and CroniterError."""
+    return croniter(_library_form(text), moment).all_next(datetime)
+
+
+def _library_form(text: str) -> str:
+    """The library takes a range of one value, such as 23-23, for the whole field: it gets the value."""
+    return _RANGE.sub(_single, text.strip(" "))
+
+
+def _single(found: re.Match[str]) -> str:
+    low, high = (part.lstrip("0") or "0" for part in found.group(1, 2))
+    return low if low.lower() == high.lower() else found[0]

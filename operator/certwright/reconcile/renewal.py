@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import CroniterError, croniter
+from croniter import CroniterError
 
 from certwright.api import CertificateRenewal, CertificateSpec, RenewalWindow
 from certwright.api.duration import parse_go_duration
-from certwright.schedules import is_schedule
+from certwright.schedules import is_schedule, starts_after
 
 #: Window starts looked at per window before giving up: the search ends at expiry anyway, this bounds `* * * * *`.
 WINDOW_STARTS_LIMIT = 10_000
@@ -109,9 +110,9 @@ def _window_start(window: RenewalWindow, plain: datetime, not_after: datetime) -
         raise ValueError("it is neither five cron fields nor a word such as @daily")
     zone = ZoneInfo(window.timezone or "UTC")
     # From just before the earliest start that could still cover `plain`.
-    schedule = croniter(window.cron, (plain - length).astimezone(zone))
-    for _ in range(WINDOW_STARTS_LIMIT):
-        start: datetime = schedule.get_next(datetime).astimezone(UTC)
+    starts = starts_after(window.cron, (plain - length).astimezone(zone))
+    for local in islice(starts, WINDOW_STARTS_LIMIT):
+        start = local.astimezone(UTC)
         if start > plain:
             return start if start <= not_after + length else None
         if start <= plain < start + length:

@@ -68,6 +68,21 @@ def test_windows_move_renewals_to_their_start(renewal: dict[str, Any], expected:
 
 
 @pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("0 23-23 * * *", datetime(2027, 1, 23, 23, tzinfo=UTC)),
+        ("0 0 31-31 01-1 *", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("0 3 * * mon-MON", datetime(2027, 1, 25, 3, tzinfo=UTC)),
+        ("30-30/7 14 * * *", datetime(2027, 1, 23, 14, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_range_of_one_value_is_that_value(cron: str, expected: datetime) -> None:
+    """Which the library takes for the whole field."""
+    found = renewal_of(certificate(renewal=window(cron, "1m")).spec, NOW, NOW + timedelta(days=90))
+    assert found.at == expected
+
+
+@pytest.mark.parametrize(
     ("cron", "length", "expected"),
     [
         ("0 13 22 2 *", "2h", datetime(2027, 2, 22, 13, tzinfo=UTC)),
