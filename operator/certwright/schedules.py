@@ -31,8 +31,8 @@ def starts_after(text: str, moment: datetime) -> Iterator[datetime]:
 
 
 def _library_form(text: str) -> str:
-    """The library takes a range of one value, such as 23-23, for the whole field: it gets the value."""
-    return _RANGE.sub(_single, text.strip(" "))
+    """The library takes a range of one value, such as 23-23, for the whole field, and knows ? for days only."""
+    return _RANGE.sub(_single, text.strip(" ").replace("?", "*"))
 
 
 def _single(found: re.Match[str]) -> str:

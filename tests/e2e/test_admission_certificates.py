@@ -137,6 +137,33 @@ TABLE: dict[str, Row] = {
         "spec.renewal.windows",
         "when renewal.policy is Disabled",
     ),
+    **{
+        f"renewal-cron-{name}": refused(
+            certificate(renewal={"policy": "RenewBefore", "windows": [{"cron": cron, "windowDuration": "1h"}]}),
+            "spec.renewal.windows[].cron",
+        )
+        for name, cron in {
+            "minute": "60 * * * *",
+            "hour": "* 24 * * *",
+            "day": "* * 0 * *",
+            "month": "* * * 13 *",
+            "weekday": "* * * * 8",
+            "step": "*/0 * * * *",
+            "list": "1, * * * *",
+            "seconds": "0 0 2 * * 6",
+        }.items()
+    },
+    "renewal-good-crons": accepted(
+        certificate(
+            renewal={
+                "policy": "RenewBefore",
+                "windows": [
+                    {"cron": cron, "windowDuration": "1h"}
+                    for cron in ("*/5 0-23/2 1,15,31 JAN-mar,12 ?", "  59 23  31 12 7 ", "@daily", "1/5 * * * mon-FRI")
+                ],
+            }
+        )
+    ),
     "renewal-bad-cron": refused(
         certificate(renewal={"policy": "RenewBefore", "windows": [{"cron": "* * *", "windowDuration": "1h"}]}),
         "spec.renewal.windows[].cron",

@@ -69,7 +69,7 @@ def test_every_error_names_its_field_once() -> None:
     assert [error.split(" ")[0] for error in many] == ["spec.ipAddresses", "spec.emailAddresses", "spec.uris"]
 
 
-@pytest.mark.parametrize("cron", ["0 2 * * 6", "@daily", "*/5 1-3 * JAN MON-FRI", "0 0 1,15 * *"])
+@pytest.mark.parametrize("cron", ["0 2 * * 6", "@daily", "*/5 1-3 * JAN MON-FRI", "0 0 1,15 * *", "? ? ? ? ?"])
 def test_good_schedules(cron: str) -> None:
     """Five fields in cron's own ways."""
     window = {"cron": cron, "windowDuration": "1h"}
