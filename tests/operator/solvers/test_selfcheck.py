@@ -46,7 +46,9 @@ class Site:
         self.handlers: dict[str, Handler] = {}
         self.runners: list[web.AppRunner] = []
         self.hosts: list[str] = []
-        self.port = 0
+        # Free at every address, and not only at the first one that is served.
+        with socket.create_server(("", 0)) as probe:
+            self.port = int(probe.getsockname()[1])
 
     async def serve(self, address: str, handler: Handler) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -57,9 +59,7 @@ class Site:
         app.router.add_get("/{path:.*}", handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, address, self.port)
-        await site.start()
-        self.port = int(runner.addresses[0][1])
+        await web.TCPSite(runner, address, self.port).start()
         self.runners.append(runner)
 
     async def probe(self, name: str = "good", policy: EgressPolicy = LOOPBACK, **names: list[str]) -> str | None:
