@@ -6,6 +6,7 @@ Flags have cert-manager's names wherever it has them, so that manifests with ``e
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -29,6 +30,8 @@ from certwright_issuers.egress import EgressPolicy
 
 APPROVER = "certificaterequests-approver"
 INGRESS_SHIM = "ingress-shim"
+#: Flags that come before a command.
+OF_NO_COMMAND = ("-h", "--help", "--version")
 #: Controllers that ``--controllers`` switches.
 SWITCHES = (APPROVER, INGRESS_SHIM)
 
@@ -42,7 +45,12 @@ class Options(Protocol):
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, with what the file of ``--config`` says for flags that are not on it. Exits when it is wrong."""
+    """The command line, with what the file of ``--config`` says for flags that are not on it. Exits when it is wrong.
+
+    Flags without a command are those of ``run``: cert-manager's controller has no commands.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    argv = ["run", *words] if words and words[0].startswith("-") and words[0] not in OF_NO_COMMAND else words
     options = parser().parse_args(argv)
     try:
         if getattr(options, "config", ""):

@@ -84,6 +84,24 @@ def test_flags_of_cert_manager_that_mean_nothing_are_taken_and_told() -> None:
     assert ignored_flags(parser().parse_args(["run"]), SWITCHES) == []
 
 
+def test_flags_without_a_command_are_those_of_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The arguments of cert-manager's own Deployment, as its chart makes them."""
+    chart = (
+        "--v=2",
+        "--cluster-resource-namespace=cert-manager",
+        "--leader-election-namespace=kube-system",
+        "--acme-http01-solver-image=registry.example/acmesolver:v1",
+        "--max-concurrent-challenges=60",
+    )
+    options = parse(chart)
+    assert (options.command, settings_of(options).cluster_resource_namespace) == ("run", "cert-manager")
+    for words, shown in ((["--version"], "certwright "), (["--help"], "COMMAND"), ([], "COMMAND")):
+        with pytest.raises(SystemExit):
+            parse(words)
+        printed = capsys.readouterr()
+        assert shown in printed.out + printed.err
+
+
 def test_lists_may_be_given_in_parts() -> None:
     """As Go's flags take them: the first one replaces the default, the others add to it."""
     flags = (
