@@ -186,10 +186,12 @@ class _Walk:
         if seen.status is not AuthorizationStatus.PENDING or (offer is not None and offer.status != "pending"):
             self._memo.submitted = True
             return await self._ask(seen, solver)
+        # Also for a solver that refuses: asked again, it does not have the CA asked again.
+        self._context.acme.remember(seen)
         wait = await self._present(solver)
         if wait is not None:
-            self._context.acme.remember(seen)
             return wait
+        self._context.acme.take(seen.url)
         await self._client.answer_challenge(self._challenge.spec.url)
         self._memo.submitted, self._memo.failures = True, 0
         return POLLS[0]

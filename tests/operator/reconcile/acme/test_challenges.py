@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from certwright.api.groups import FINALIZER_CHALLENGE
-from certwright.errors import KubeError, Refused, Unreachable
+from certwright.errors import Forbidden, KubeError, Refused, Unreachable
 from certwright.kube import CHALLENGES
 from certwright.reconcile.acme.challenges import CHECK_LIMIT, CLEAN_UP_LIMIT
+from certwright.solvers.contract import Check, SolverRefused
 from certwright.workqueue import Key
 from certwright_issuers.acme.authorization import AuthorizationStatus
 from certwright_issuers.acme.problem import Problem
@@ -73,6 +74,23 @@ async def test_what_is_waited_for_is_said_meanwhile() -> None:
         ("Presented", "Presented challenge using HTTP-01 challenge mechanism"),
     ]
     assert world.ca.asked["answer"] == 0
+
+
+@pytest.mark.parametrize("error", [SolverRefused("UnsupportedSolver", "not built"), Forbidden("POST ingresses: quota")])
+async def test_a_challenge_that_can_not_be_set_up_does_not_bother_the_ca(error: Exception) -> None:
+    """It is looked at every 30 seconds, maybe for days; the CA is asked about it once."""
+    world = World()
+    key = await challenged(world)
+    world.solver.present_fails = error
+    for _ in range(5):
+        assert await world.look_at_challenge(key) == 30
+        world.wait(seconds=30)
+    assert len(world.events) == 1
+    assert world.ca.asked["authorization"] == 1
+    world.solver.present_fails = None
+    world.solver.says = Check(ready=True)
+    await world.look_at_challenge(key)
+    assert world.ca.asked == {"new-order": 1, "authorization": 1, "answer": 1}
 
 
 async def test_a_restart_does_not_begin_the_45_minutes_anew() -> None:

@@ -83,10 +83,13 @@ class FakeSolver:
 
     def __init__(self) -> None:
         self.says = Check(ready=False, message="nothing answers on port 80", retry_after=10.0)
+        self.present_fails: Exception | None = None
         self.clean_up_fails: Exception | None = None
         self.presented: list[str] = []
 
     async def present(self, challenge: Challenge) -> None:
+        if self.present_fails is not None:
+            raise self.present_fails
         self.presented.append(challenge.metadata.name)
 
     async def check(self, _: Challenge) -> Check:
