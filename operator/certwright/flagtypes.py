@@ -42,7 +42,7 @@ def positive(text: str) -> int:
 
 def boolean(text: str) -> bool:
     """As Go's flags take it, in either case."""
-    values = {"true": True, "1": True, "false": False, "0": False}
+    values = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return values[text.lower()]

@@ -33,7 +33,7 @@ SWITCHES = frozenset({SIGNING_REQUESTS, RENEWAL_INFO})
 
 def parse_gates(text: str) -> dict[str, bool]:
     """``Name=true,Other=false`` to what is set. Raises ValueError for an unknown gate or another word."""
-    words = {"true": True, "false": False}
+    words = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
     found: dict[str, bool] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = entry.partition("=")

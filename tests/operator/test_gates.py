@@ -12,6 +12,7 @@ from certwright.options import parser
     [
         ("", {}),
         ("NameConstraints=true", {"NameConstraints": True}),
+        ("NameConstraints=1,OtherNames=F", {"NameConstraints": True, "OtherNames": False}),
         (f"{SIGNING_REQUESTS}=true, ServerSideApply=False", {SIGNING_REQUESTS: True, "ServerSideApply": False}),
     ],
 )

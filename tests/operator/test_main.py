@@ -102,6 +102,11 @@ def test_flags_without_a_command_are_those_of_run(capsys: pytest.CaptureFixture[
         assert shown in printed.out + printed.err
 
 
+@pytest.mark.parametrize(("word", "value"), [("1", True), ("t", True), ("TRUE", True), ("F", False), ("false", False)])
+def test_words_for_true_and_false_are_those_of_go(word: str, value: bool) -> None:  # noqa: FBT001 (a value that is read)
+    assert settings_of(parse(["run", f"--leader-elect={word}"])).lease.enabled is value
+
+
 def test_lists_may_be_given_in_parts() -> None:
     """As Go's flags take them: the first one replaces the default, the others add to it."""
     flags = (
