@@ -11,6 +11,9 @@ GATES: dict[str, bool] = {
     "ACMEHTTP01IngressPathTypeExact": True,
     "ACMEUseARI": True,
     "AdditionalCertificateOutputFormats": True,
+    # Of Kubernetes' own library: all gates of that stage, unless named themselves.
+    "AllAlpha": False,
+    "AllBeta": True,
     "DefaultPrivateKeyRotationPolicyAlways": True,
     "DisallowInsecureCSRUsageDefinition": True,
     "ExperimentalCertificateSigningRequestControllers": False,
