@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from certwright_issuers.csr import RequestSpec, build_csr
+from certwright_issuers.keys import KeySpec, generate_key
+
 Object = dict[str, Any]
 #: The object, and what the refusal must say.
 Row = tuple[Object, tuple[str, ...]]
@@ -25,6 +28,7 @@ iE1qs0WC5lQ3EAUe3rsAa55cAEr7JCJLAQ==
 """).decode()
 PEM_CERTIFICATE = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").decode()
 REF = {"name": "secret", "key": "key"}
+_KEY = generate_key(KeySpec("ECDSA", 256))
 
 
 class Kubectl(Protocol):
@@ -58,6 +62,11 @@ def certificate(**spec: Any) -> Object:
 def request(**spec: Any) -> Object:
     """A CertificateRequest that is accepted, likewise."""
     return _object("cert-manager.io/v1", "CertificateRequest", {"request": CSR, "issuerRef": {"name": "ca"}}, spec)
+
+
+def csr(**spec: Any) -> str:
+    """A CSR for spec.request of a request, with these fields of a RequestSpec."""
+    return base64.b64encode(build_csr(RequestSpec(dns_names=("a.test",), **spec), _KEY)).decode()
 
 
 def issuer(kind: str = "Issuer", **spec: Any) -> Object:

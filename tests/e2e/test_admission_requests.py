@@ -1,17 +1,34 @@
 """CertificateRequests: what is refused, who made one, who may approve it, and what can never change again."""
 
+import base64
 import json
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from certwright.admission.requests import csr_errors
+from certwright.api import CertificateRequestSpec
+from certwright_issuers.pem import CERTIFICATE_LIMIT, CERTIFICATE_REQUEST, join_pem, split_pem
+from certwright_issuers.usages import EXTENDED_USAGES, KEY_USAGE_BITS
 from devcluster import Cluster
-from tests.e2e.admission import Live, Row, accepted, answers, certificate, judge, named, refused, request
+from tests.e2e.admission import Live, Row, accepted, answers, certificate, csr, judge, named, refused, request
 from tests.e2e.harness import Operator, resting
 
 pytestmark = pytest.mark.e2e
+
+EVERY = (*KEY_USAGE_BITS, *EXTENDED_USAGES)
+
+
+def pem(der: bytes) -> str:
+    """Octets as if they were a CSR, for spec.request."""
+    return base64.b64encode(join_pem(CERTIFICATE_REQUEST, der)).decode()
+
+
+GOOD = split_pem(base64.b64decode(csr()), CERTIFICATE_REQUEST, CERTIFICATE_LIMIT)[0]
 
 TABLE: dict[str, Row] = {
     "request": accepted(request()),
@@ -26,6 +43,17 @@ TABLE: dict[str, Row] = {
     "request-empty-csr": refused(request(request=""), "spec.request", 'Invalid value: ""'),
     "request-no-pem": refused(request(request="bm90aGluZw=="), "spec.request", "PEM"),
     "request-binary": refused(request(request="/w=="), "spec.request"),
+    "request-csr-garbage": refused(request(request=pem(b"no")), "spec.request", "decoded"),
+    "request-csr-cut-off": refused(request(request=pem(GOOD[:-20])), "spec.request", "decoded"),
+    "request-csr-usages": refused(request(request=csr(usages=("server auth",))), "spec.request", "key usages"),
+    "request-csr-order": refused(
+        request(request=csr(usages=("client auth", "server auth")), usages=["server auth", "client auth"]),
+        "spec.request",
+        "extended key usages",
+    ),
+    "request-csr-ca": refused(request(request=csr(is_ca=True, encode_basic_constraints=True)), "spec.request", "CA"),
+    "request-csr": accepted(request(request=csr(usages=("server auth",)), usages=["server auth"])),
+    "request-csr-every-usage": accepted(request(request=csr(usages=EVERY), usages=[*EVERY])),
     "request-no-base64": refused(request(request="%"), "spec.request", "byte"),
     "request-unknown-usage": refused(request(usages=["flying"]), "spec.usages[0]", 'Unsupported value: "flying"'),
     "request-bad-duration": refused(request(duration="90d"), "spec.duration", "written like 2160h"),
@@ -62,6 +90,63 @@ def found(cluster: Cluster) -> dict[str, str]:
 def test_a_request_is_refused_or_accepted(found: dict[str, str], name: str) -> None:
     """Each row by its own words."""
     judge(TABLE[name], found[name])
+
+
+def random_request(luck: random.Random) -> dict[str, Any]:
+    """A request whose CSR asks for much the same, or is damaged."""
+    asked = luck.sample(EVERY, luck.choice((0, 1, 2, 3, 5, 8, len(EVERY))))
+    is_ca = luck.random() < 0.3
+    encoded = csr(
+        usages=tuple(asked),
+        is_ca=is_ca,
+        encode_basic_constraints=luck.random() < 0.6,
+        encode_usages=luck.random() < 0.9,
+    )
+    wanted = list(asked)
+    chance = luck.random()
+    if chance < 0.2:
+        luck.shuffle(wanted)
+    elif chance < 0.35:
+        wanted = wanted[1:]
+    elif chance < 0.45:
+        wanted = list(dict.fromkeys([*wanted, luck.choice(EVERY)]))
+    elif chance < 0.6:
+        is_ca = not is_ca
+    elif chance < 0.65:
+        lines = base64.b64decode(encoded).splitlines(keepends=True)
+        del lines[luck.randrange(1, len(lines) - 1)]
+        encoded = base64.b64encode(b"".join(lines)).decode()
+    return request(request=encoded, usages=wanted, isCA=is_ca)
+
+
+def test_the_policy_and_the_operator_judge_csrs_alike(cluster: Cluster) -> None:
+    """CEL takes a CSR apart by its octets: what the operator would find is the measure."""
+    luck = random.Random(20261125)  # noqa: S311 (cases, not secrets)
+    table = {f"csr-{number}": accepted(random_request(luck)) for number in range(150)}
+    said = answers(cluster, "default", table)
+    found = {name: csr_errors(_spec(obj)) for name, (obj, _) in table.items()}
+    differing = {name: (found[name], said[name]) for name in table if bool(found[name]) != bool(said[name])}
+    assert differing == {}
+    assert 30 < sum(bool(errors) for errors in found.values()) < 120
+
+
+def _spec(obj: dict[str, Any]) -> CertificateRequestSpec:
+    return msgspec.convert(obj["spec"], type=CertificateRequestSpec, strict=False)
+
+
+def test_only_certwright_is_not_asked_about_its_own_csrs(cluster: Cluster, space: str) -> None:
+    """It costs the API server milliseconds, and certwright looks for itself."""
+    obj = json.dumps(named("own", TABLE["request-csr-usages"][0]))
+    apply = (
+        "-n",
+        space,
+        "create",
+        "--dry-run=server",
+        "-f",
+        "-",
+        "--as=system:serviceaccount:cert-manager:cert-manager",
+    )
+    assert cluster.kubectl(*apply, input=obj, check=False).returncode == 0
 
 
 @pytest.fixture(scope="module")

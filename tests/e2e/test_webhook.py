@@ -8,31 +8,22 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certwright_issuers.csr import RequestSpec, build_csr
-from certwright_issuers.keys import KeySpec, generate_key
 from devcluster import Cluster
 from devcluster.netns import ADDRESS
 from tests.e2e import test_admission_acme, test_admission_certificates, test_admission_issuers
 from tests.e2e import test_admission_requests as requests
-from tests.e2e.admission import Live, Row, accepted, acme, answers, certificate, judge, named, refused, request
+from tests.e2e.admission import Live, Row, accepted, acme, answers, certificate, csr, judge, named, refused, request
 from tests.e2e.harness import ROOT
 from tests.e2e.pod import in_a_pod
 
 WITHOUT_POLICIES = ("--disable-admission-plugins=MutatingAdmissionPolicy,ValidatingAdmissionPolicy",)
-KEY = generate_key(KeySpec("ECDSA", 256))
 WINDOW = {"cron": "61 25 * * *", "windowDuration": "1h"}
-
-
-def csr(**spec: Any) -> str:
-    """A request in the form of spec.request."""
-    return base64.b64encode(build_csr(RequestSpec(dns_names=("a.test",), **spec), KEY)).decode()
 
 
 def broken_csr() -> str:
@@ -48,28 +39,7 @@ def broken_csr() -> str:
 
 #: What CEL can't do.
 TABLE: dict[str, Row] = {
-    "webhook-csr": accepted(request(request=csr(usages=("server auth",)), usages=["server auth"])),
     "webhook-csr-signature": refused(request(request=broken_csr()), "spec.request", "signature"),
-    "webhook-csr-usages": refused(request(request=csr(usages=("server auth",))), "spec.request", "usages"),
-    "webhook-csr-order": refused(
-        request(request=csr(usages=("client auth", "server auth")), usages=["server auth", "client auth"]),
-        "spec.request",
-        "extended key usages",
-    ),
-    "webhook-csr-ca": refused(
-        request(request=csr(is_ca=True, encode_basic_constraints=True, usages=("cert sign",)), usages=["cert sign"]),
-        "spec.request",
-        "CA:TRUE",
-    ),
-    "webhook-csr-garbage": refused(
-        request(
-            request=base64.b64encode(
-                b"-----BEGIN CERTIFICATE REQUEST-----\nbm8=\n-----END CERTIFICATE REQUEST-----\n"
-            ).decode()
-        ),
-        "spec.request",
-        "decoded",
-    ),
     "webhook-cron": refused(
         certificate(renewal={"policy": "RenewBefore", "windows": [WINDOW]}), "spec.renewal.windows[].cron", "61 25"
     ),
