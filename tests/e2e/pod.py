@@ -19,7 +19,14 @@ _BOX = f"""set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/{ACCOUNT}
 cp "$1"/* /run/{ACCOUNT}
-[ "$2" != scratch ] || mount -t tmpfs tmpfs /tmp
+if [ "$2" = scratch ]; then
+  mkdir /run/checkout
+  mount --bind "$PWD" /run/checkout
+  mount -t tmpfs tmpfs /tmp
+  # It may be in /tmp itself.
+  mkdir -p "$PWD"
+  mount --bind /run/checkout "$PWD"
+fi
 for place in / /var/tmp /dev/shm "$PWD"; do
   mount --bind "$place" "$place"
   mount -o remount,bind,ro "$place"
