@@ -194,16 +194,20 @@ def configure(cluster: Cluster, vault: Vault) -> VaultSetup:
     return VaultSetup(vault, cluster, role_id, root)
 
 
+#: Where a PKI engine makes its root, and signs with it.
+ROOT = "pki/root"
+
+
 def _make_pki(vault: Vault) -> str:
     for mount in ("pki", "pki_int"):
         vault.call("POST", f"sys/mounts/{mount}", {"type": "pki", "config": {"max_lease_ttl": "87600h"}})
     root = vault.call(
-        "POST", "pki/root/generate/internal", {"common_name": "Vault Root", "ttl": "87600h", "key_type": "ec"}
+        "POST", f"{ROOT}/generate/internal", {"common_name": "Vault Root", "ttl": "87600h", "key_type": "ec"}
     )["data"]["certificate"]
     csr = vault.call(
         "POST", "pki_int/intermediate/generate/internal", {"common_name": "Vault Intermediate", "key_type": "ec"}
     )["data"]["csr"]
-    signed = vault.call("POST", "pki/root/sign-intermediate", {"csr": csr, "ttl": "80000h", "format": "pem_bundle"})[
+    signed = vault.call("POST", f"{ROOT}/sign-intermediate", {"csr": csr, "ttl": "80000h", "format": "pem_bundle"})[
         "data"
     ]["certificate"]
     vault.call("POST", "pki_int/intermediate/set-signed", {"certificate": f"{signed}\n{root}"})

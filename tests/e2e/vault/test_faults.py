@@ -244,10 +244,11 @@ def test_a_role_that_is_removed(kubectl: Kubectl, vault: VaultSetup) -> None:
 
 def test_a_ca_that_expires(kubectl: Kubectl, vault: VaultSetup) -> None:
     """The issuer says so within 60 s, and is ready again with the CA that replaces it."""
-    mount, root = f"pki_{kubectl.namespace.replace('-', '_')}", {"common_name": "Short", "key_type": "ec"}
+    mount, body = f"pki_{kubectl.namespace.replace('-', '_')}", {"common_name": "Short", "key_type": "ec"}
+    root = f"{mount}/root"
     call = vault.vault.call
     call("POST", f"sys/mounts/{mount}", {"type": "pki", "config": {"max_lease_ttl": "8760h"}})
-    call("POST", f"{mount}/root/generate/internal", {**root, "ttl": "12s"})
+    call("POST", f"{root}/generate/internal", {**body, "ttl": "12s"})
     call("POST", f"{mount}/roles/web", {"allow_any_name": True, "key_type": "any", "require_cn": False})
     call("PUT", "sys/policies/acl/short", {"policy": f'path "{mount}/sign/web" {{ capabilities = ["update"] }}'})
     kubectl.apply(secret("vault-token", token=vault.token(policies=["short"])))
@@ -256,7 +257,7 @@ def test_a_ca_that_expires(kubectl: Kubectl, vault: VaultSetup) -> None:
     unready(kubectl, f'the CA certificate "CN=Short" of "{mount}"', seconds=60)
     kubectl.apply(certificate(issuer=WEB))
     kubectl.wait("certificate", "web", lambda c: "has expired on" in says(c, "Issuing"))
-    new = call("POST", f"{mount}/root/rotate/internal", {**root, "ttl": "8760h"})["data"]["issuer_id"]
+    new = call("POST", f"{root}/rotate/internal", {**body, "ttl": "8760h"})["data"]["issuer_id"]
     call("POST", f"{mount}/config/issuers", {"default": new})
     kubectl.wait_ready("web", seconds=40)
 

@@ -451,13 +451,14 @@ async def test_a_fixed_token_that_vault_does_not_know(fake: FakeVault) -> None:
 
 def test_signing_paths() -> None:
     """What a path says about the engine behind it."""
+    root = "pki/root"
     for path, mount, role, of in (
         ("pki/sign/web", "pki", "web", ""),
         ("a/b/sign/web", "a/b", "web", ""),
         ("pki/issuer/x/sign/web", "pki", "web", "x"),
         ("pki/sign-verbatim/web", "pki", "web", ""),
         ("sign/sign/sign", "sign", "sign", ""),
-        ("pki/root/sign-intermediate", "", "", ""),
+        (f"{root}/sign-intermediate", "", "", ""),
     ):
         assert health.SigningPath.of(path) == health.SigningPath(mount, role, of)
 
