@@ -39,6 +39,11 @@ class AltNames:
     #: How many names there are of kinds that the API has no words for.
     foreign: int = 0
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """DNS names and IP addresses, in lower case: what ACME certifies (RFC 8555, RFC 8738)."""
+        return frozenset(name.lower() for name in (*self.dns_names, *self.ip_addresses))
+
     def __bool__(self) -> bool:
         return bool(
             self.dns_names

@@ -7,7 +7,6 @@ the moment that changes.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -34,8 +33,6 @@ from certwright.workqueue import Key
 from certwright_issuers.acme.client import Client
 from certwright_issuers.contract import ConfigInvalid, Environment, Health, Issuer, IssuerError, IssuerType, Note
 from certwright_issuers.registry import ISSUER_TYPES
-
-logger = logging.getLogger(__name__)
 
 #: The one type that is no row of the registry: it does not sign, it orders, and orders are API objects.
 ACME = "acme"

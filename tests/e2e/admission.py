@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from certwright_issuers.csr import RequestSpec, build_csr
 from certwright_issuers.keys import KeySpec, generate_key
+from certwright_issuers.pem import CERTIFICATE_REQUEST, join_pem
 
 Object = dict[str, Any]
 #: The object, and what the refusal must say.
@@ -67,6 +68,11 @@ def request(**spec: Any) -> Object:
 def csr(**spec: Any) -> str:
     """A CSR for spec.request of a request, with these fields of a RequestSpec."""
     return base64.b64encode(build_csr(RequestSpec(dns_names=("a.test",), **spec), _KEY)).decode()
+
+
+def pem(der: bytes) -> str:
+    """Octets as if they were a CSR, for spec.request."""
+    return base64.b64encode(join_pem(CERTIFICATE_REQUEST, der)).decode()
 
 
 def issuer(kind: str = "Issuer", **spec: Any) -> Object:

@@ -12,20 +12,15 @@ import pytest
 
 from certwright.admission.requests import csr_errors
 from certwright.api import CertificateRequestSpec
-from certwright_issuers.pem import CERTIFICATE_LIMIT, CERTIFICATE_REQUEST, join_pem, split_pem
+from certwright_issuers.pem import CERTIFICATE_LIMIT, CERTIFICATE_REQUEST, split_pem
 from certwright_issuers.usages import EXTENDED_USAGES, KEY_USAGE_BITS
 from devcluster import Cluster
-from tests.e2e.admission import Live, Row, accepted, answers, certificate, csr, judge, named, refused, request
+from tests.e2e.admission import Live, Row, accepted, answers, certificate, csr, judge, named, pem, refused, request
 from tests.e2e.harness import ROOT, Operator, resting
 
 pytestmark = pytest.mark.e2e
 
 EVERY = (*KEY_USAGE_BITS, *EXTENDED_USAGES)
-
-
-def pem(der: bytes) -> str:
-    """Octets as if they were a CSR, for spec.request."""
-    return base64.b64encode(join_pem(CERTIFICATE_REQUEST, der)).decode()
 
 
 GOOD = split_pem(base64.b64decode(csr()), CERTIFICATE_REQUEST, CERTIFICATE_LIMIT)[0]

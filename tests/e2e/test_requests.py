@@ -16,6 +16,7 @@ from certwright_issuers.contract import SigningRequest
 from certwright_issuers.csr import RequestSpec, build_csr, parse_csr
 from certwright_issuers.keys import KeySpec, PrivateKey, encode_key, generate_key
 from certwright_issuers.leaf import Signer, sign_leaf
+from certwright_issuers.pem import CERTIFICATE_REQUEST, join_pem
 from devcluster import Cluster
 from tests.e2e.harness import Kubectl, Operator, condition, in_place_of, is_true
 from tests.e2e.test_certificates import CA, ROOT_CA, SELF_SIGNED, certificate, data_of, revision, secret_of
@@ -194,12 +195,7 @@ def test_a_csr_with_a_wrong_signature_is_not_signed(kubectl: Kubectl) -> None:
         x509.load_pem_x509_csr(build_csr(RequestSpec(dns_names=("a.test",)), KEY)).public_bytes(Encoding.DER)
     )
     der[-1] ^= 1
-    pem = (
-        b"-----BEGIN CERTIFICATE REQUEST-----\n"
-        + base64.encodebytes(bytes(der))
-        + b"-----END CERTIFICATE REQUEST-----\n"
-    )
-    kubectl.apply(request(csr=pem))
+    kubectl.apply(request(csr=join_pem(CERTIFICATE_REQUEST, bytes(der))))
     failed = kubectl.wait("certificaterequest", "mine", lambda r: ready_reason(r) == "Failed")
     assert "signature" in str(condition(failed, "Ready"))
 

@@ -18,7 +18,20 @@ from devcluster import Cluster
 from devcluster.netns import ADDRESS
 from tests.e2e import test_admission_acme, test_admission_certificates, test_admission_issuers
 from tests.e2e import test_admission_requests as requests
-from tests.e2e.admission import Live, Row, accepted, acme, answers, certificate, csr, judge, named, refused, request
+from tests.e2e.admission import (
+    Live,
+    Row,
+    accepted,
+    acme,
+    answers,
+    certificate,
+    csr,
+    judge,
+    named,
+    pem,
+    refused,
+    request,
+)
 from tests.e2e.harness import ROOT
 from tests.e2e.pod import in_a_pod
 
@@ -28,13 +41,9 @@ WINDOW = {"cron": "61 25 * * *", "windowDuration": "1h"}
 
 def broken_csr() -> str:
     """A request whose signature is another's."""
-    pem = base64.b64decode(csr())
-    der = bytearray(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER))
+    der = bytearray(x509.load_pem_x509_csr(base64.b64decode(csr())).public_bytes(Encoding.DER))
     der[-1] ^= 1
-    lines = base64.encodebytes(bytes(der))
-    return base64.b64encode(
-        b"-----BEGIN CERTIFICATE REQUEST-----\n" + lines + b"-----END CERTIFICATE REQUEST-----\n"
-    ).decode()
+    return pem(bytes(der))
 
 
 #: What CEL can't do.

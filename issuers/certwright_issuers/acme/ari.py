@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from cryptography import x509
 from certwright_issuers.acme import base64url
 from certwright_issuers.acme.directory import Directory
 from certwright_issuers.acme.reply import Reply, not_acme
+from certwright_issuers.digest import share_of
 from certwright_issuers.text import cut
 
 #: RFC 9773 section 4.3.2 leaves the limits to the client; contract section 2.2.4 has these and the default of 6 hours.
@@ -90,8 +90,7 @@ def renewal_time(window: Window, certid: str, *, not_before: datetime, not_after
     being stored, and changes just when the window does (section 4.2). A time in the past means now. A window that
     reaches beyond the expiry can't be meant: :func:`backstop` limits it.
     """
-    digest = hashlib.sha256(f"{certid}|{window.start.isoformat()}|{window.end.isoformat()}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
+    share = share_of(f"{certid}|{window.start.isoformat()}|{window.end.isoformat()}")
     point = window.start + (window.end - window.start) * share
     return point if window.end < not_after else min(point, backstop(not_before, not_after))
 

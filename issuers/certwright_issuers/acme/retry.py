@@ -11,13 +11,13 @@ Three rules, the first one that applies wins:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from certwright_issuers.acme.problem import Kind
 from certwright_issuers.contract import ConfigInvalid, IssuerError, RateLimited, Unavailable
+from certwright_issuers.digest import share_of
 
 _S, _M, _H = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -139,9 +139,4 @@ def next_attempt(failed: Failure, *, seed: str, not_after: datetime | None = Non
         remaining = not_after - failed.at
         ceiling = remaining / SHARE if remaining > timedelta(0) else EXPIRED_CEILING
         wait = min(wait, max(ceiling, floor))
-    return failed.at + wait * (1 + JITTER * _share(f"{seed}|{failed.at.isoformat()}|{failed.count}"))
-
-
-def _share(text: str) -> float:
-    """A number from 0 up to 1 that looks random and is the same for the same text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return failed.at + wait * (1 + JITTER * share_of(f"{seed}|{failed.at.isoformat()}|{failed.count}"))

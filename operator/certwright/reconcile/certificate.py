@@ -6,7 +6,6 @@ otherwise upkeep of what was issued, and the status. Every pass is idempotent an
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
 from certwright.errors import Refused
@@ -18,6 +17,7 @@ from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE, can_issue
 from certwright.reconcile.keys import CannotRegenerateKey, tell_cannot_regenerate
 from certwright.reconcile.keystores import StoreFailed, read_passwords, tell_missing
 from certwright.reconcile.nextkey import delete_next_key
+from certwright.reconcile.recording import record_issued
 from certwright.reconcile.renewalpoll import ask_if_due
 from certwright.reconcile.requests import NameTaken, delete_request
 from certwright.reconcile.signing import settle
@@ -29,8 +29,6 @@ from certwright.secretfacts import SecretFacts
 from certwright.workqueue import Key
 from certwright_issuers.csr import InvalidSpec
 from certwright_issuers.keys import InvalidKeySpec
-
-logger = logging.getLogger(__name__)
 
 #: How often a Certificate looks again whether its Secret still belongs to another one.
 CONFLICT_RECHECK = timedelta(minutes=3)
@@ -93,9 +91,7 @@ def _finished(view: View) -> bool:
 
 
 async def _finish(context: Context, view: View) -> View:
-    after = await gather(context, view.key, view.certificate, just_issued=True)
-    after = await ask_if_due(context, after, just_issued=True)
-    await statuses.write(context, after.certificate, statuses.issued(after))
+    await record_issued(context, view.key, view.certificate)
     view = await gather(context, view.key, view.certificate)
     if not tell_issued(context, view):
         context.reporter.normal(about_certificate(view.certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)

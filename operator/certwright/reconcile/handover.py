@@ -18,7 +18,7 @@ from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.inprocess import CERTIFICATE_ISSUED_MESSAGE
 from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import NextKey, delete_next_key, obtain_next_key
-from certwright.reconcile.renewalpoll import ask_if_due
+from certwright.reconcile.recording import record_issued
 from certwright.reconcile.requests import create_request, delete_request
 from certwright.reconcile.signing import settle
 from certwright.reconcile.target import apply_secret, issuer_annotations
@@ -171,9 +171,7 @@ async def _succeed(
     keystores = await make_keystores(context, certificate, content, passwords, {})
     issuer = issuer_annotations(request.spec.issuer_ref)
     await apply_secret(context, certificate, issuer, content, view.secret, keystores)
-    after = await gather(context, view.key, certificate, just_issued=True)
-    after = await ask_if_due(context, after, just_issued=True)
-    await statuses.write(context, after.certificate, statuses.issued(after))
+    await record_issued(context, view.key, certificate)
     context.reporter.normal(about_certificate(certificate), "Issuing", CERTIFICATE_ISSUED_MESSAGE)
     await delete_next_key(context, view, next_key.secret_name)
     return await gather(context, view.key, certificate)

@@ -12,12 +12,12 @@ from certwright.csrspec import encoding_of, key_spec_of, request_spec_of
 from certwright.errors import NotFound
 from certwright.kube import CERTIFICATE_REQUESTS
 from certwright.policies import Violation, request_violations
-from certwright.reconcile import status as statuses
 from certwright.reconcile.context import Context, Retry, about_certificate
 from certwright.reconcile.keys import choose_key, tell_reused
 from certwright.reconcile.keystores import Passwords, make_keystores
 from certwright.reconcile.nextkey import next_key_name
 from certwright.reconcile.outcome import Outcome
+from certwright.reconcile.recording import record_issued
 from certwright.reconcile.requests import create_request, delete_request
 from certwright.reconcile.requeststatus import approved, with_outcome, write_status
 from certwright.reconcile.signing import DENIED_MESSAGE, ISSUED_MESSAGE, sign
@@ -67,8 +67,7 @@ async def issue_at_once(context: Context, view: View, why: Violation, passwords:
     if outcome is not None:
         return outcome
     await _store(context, view, staged, passwords)
-    after = await gather(context, view.key, view.certificate, just_issued=True)
-    await statuses.write(context, after.certificate, statuses.issued(after))
+    await record_issued(context, view.key, view.certificate)
     return await gather(context, view.key, view.certificate)
 
 

@@ -9,6 +9,8 @@ from certwright.csrspec import DEFAULT_ROTATION, key_spec_of
 from certwright.reconcile.context import Context, about_certificate
 from certwright.reconcile.view import View
 from certwright.secretfacts import TLS_KEY
+from certwright.store import NamespacedName
+from certwright.workqueue import Key
 from certwright_issuers.keys import InvalidKey, PrivateKey, key_kind_violations, load_key
 
 
@@ -49,6 +51,21 @@ async def _stored_key(context: Context, view: View) -> PrivateKey | None:
         return load_key(secret.data.get(TLS_KEY, b""), trusted=True) if secret else None
     except InvalidKey:
         return None
+
+
+async def awaited_key(context: Context, reader: Key, where: NamespacedName) -> PrivateKey | None:
+    """The key in somebody's Secret, for ``reader`` to sign with; None if there is no such Secret.
+
+    Until there is a key in it, a change of it has ``reader`` looked at. Raises InvalidKey, KubeError.
+    """
+    # Before reading: a change while reading must find its way here.
+    context.store.set_secrets_read(reader, frozenset({where}))
+    secret = await context.read_secret(where)
+    if secret is None:
+        return None
+    key = load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+    context.store.set_secrets_read(reader, frozenset())
+    return key
 
 
 def tell_reused(context: Context, certificate: Certificate) -> None:

@@ -18,7 +18,6 @@ from certwright.workqueue import Key
 from certwright_issuers.acme import ari
 from certwright_issuers.certificate import CertificateFacts
 from certwright_issuers.csr import CSRFacts
-from certwright_issuers.sans import AltNames
 from certwright_issuers.temporary import TEMPORARY_ISSUER
 
 
@@ -119,8 +118,4 @@ async def replaced_by(context: Context, request: CertificateRequest, facts: CSRF
     source = source_of(context, certificate, secret)
     if source is None or window_of(believed(context, key, certificate, source)) is None:
         return ""
-    return source.certid if _names(source.certificate.names) & _names(facts.names) else ""
-
-
-def _names(names: AltNames) -> set[str]:
-    return {name.lower() for name in (*names.dns_names, *names.ip_addresses)}
+    return source.certid if source.certificate.names.hosts & facts.names.hosts else ""

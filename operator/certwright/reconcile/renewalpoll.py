@@ -5,8 +5,6 @@ The answer goes into a status write that is due anyway, if it comes at once; a C
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,11 +13,11 @@ from certwright.reconcile.context import Context, about_certificate
 from certwright.reconcile.outside import Waiting
 from certwright.reconcile.renewalinfo import Heard, Source, suggested_time, window_of
 from certwright.reconcile.view import View, gather
+from certwright_issuers.acme import retry
 from certwright_issuers.acme.ari import LONGEST_POLL, SHORTEST_POLL, RenewalInfo
-from certwright_issuers.contract import IssuerError, RateLimited, Unavailable
+from certwright_issuers.contract import IssuerError
+from certwright_issuers.digest import share_of
 from certwright_issuers.text import cut
-
-logger = logging.getLogger(__name__)
 
 #: Up to this part is added to a pause, so that certificates that were issued together are not asked for together.
 JITTER = 0.1
@@ -91,17 +89,14 @@ def _not_said(context: Context, view: View, source: Source, error: IssuerError) 
     if said != old.last_error:
         text = f"The CA can't be asked when to renew: {error.message}"
         context.reporter.warning(about_certificate(view.certificate), "ARIError", text)
-    wait = timedelta()
-    if isinstance(error, RateLimited):
-        wait = error.retry_at - now
-    elif isinstance(error, Unavailable) and error.retry_after is not None:
-        wait = error.retry_after
+    stated = retry.failure(error, now, 1).not_before
+    wait = SHORTEST_POLL if stated is None else max(SHORTEST_POLL, stated - now)
     return CertificateACMEStatus(
         ari=ARIStatus(
             explanation_url=old.explanation_url,
             last_checked=_whole(now),
             last_error=said,
-            next_check=_later(now, max(SHORTEST_POLL, wait), source.certid),
+            next_check=_later(now, wait, source.certid),
             suggested_window=old.suggested_window,
         )
     )
@@ -124,8 +119,7 @@ def _requested(view: View, source: Source) -> datetime:
 
 def _later(now: datetime, wait: timedelta, certid: str) -> datetime:
     """After a pause that is never shorter than the CA wants, and differs between certificates."""
-    share = int.from_bytes(hashlib.sha256(certid.encode()).digest()[:4]) / 2**32
-    return _whole(now + min(LONGEST_POLL, wait * (1 + JITTER * share)))
+    return _whole(now + min(LONGEST_POLL, wait * (1 + JITTER * share_of(certid))))
 
 
 def _whole(when: datetime) -> datetime:

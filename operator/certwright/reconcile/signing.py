@@ -18,6 +18,7 @@ from certwright.issuerpool import Loaded
 from certwright.reconcile.acme.requests import order_outcome, wake_orders
 from certwright.reconcile.asking import Question, ask, is_asked, would_ask
 from certwright.reconcile.context import Context, Retry, about_request
+from certwright.reconcile.keys import awaited_key
 from certwright.reconcile.outcome import Outcome
 from certwright.reconcile.requeststatus import (
     INVALID,
@@ -40,7 +41,7 @@ from certwright_issuers.contract import (
     Unavailable,
 )
 from certwright_issuers.csr import InvalidCSR, ParsedCSR, parse_csr
-from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.keys import InvalidKey, PrivateKey
 from certwright_issuers.matching import request_contradictions
 from certwright_issuers.usages import DEFAULT_USAGES
 
@@ -206,16 +207,12 @@ async def _annotated_key(context: Context, request: CertificateRequest) -> Priva
         )
     where = NamespacedName(request.metadata.namespace, name)
     reader = Key("CertificateRequest", where.namespace, request.metadata.name)
-    # Until there is a key in it, a change of it brings us back.
-    context.store.set_secrets_read(reader, frozenset({where}))
-    secret = await context.read_secret(where)
-    if secret is None:
-        raise Unavailable("MissingSecret", f'Referenced secret "{where.namespace}/{name}" not found')
     try:
-        key = load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+        key = await awaited_key(context, reader, where)
     except InvalidKey as error:
         raise Unavailable("ErrorParsingKey", f'Failed to get key "{TLS_KEY}" of secret "{name}": {error}') from error
-    context.store.set_secrets_read(reader, frozenset())
+    if key is None:
+        raise Unavailable("MissingSecret", f'Referenced secret "{where.namespace}/{name}" not found')
     return key
 
 

@@ -23,8 +23,8 @@ from certwright.issuerpool import Loaded
 from certwright.kube import SIGNING_REQUESTS
 from certwright.reconcile.asking import Question, ask
 from certwright.reconcile.context import Context, Retry
+from certwright.reconcile.keys import awaited_key
 from certwright.reporter import Subject
-from certwright.secretfacts import TLS_KEY
 from certwright.signingrequests import KIND, issuer_of, key_of
 from certwright.store import NamespacedName
 from certwright.workqueue import Key
@@ -39,7 +39,7 @@ from certwright_issuers.contract import (
     Unavailable,
 )
 from certwright_issuers.csr import InvalidCSR, parse_csr
-from certwright_issuers.keys import InvalidKey, PrivateKey, load_key
+from certwright_issuers.keys import InvalidKey, PrivateKey
 from certwright_issuers.matching import request_contradictions
 from certwright_issuers.usages import DEFAULT_USAGES
 
@@ -189,19 +189,14 @@ async def _key(context: Context, request: CertificateSigningRequest, namespace: 
             "request's private key, which a self-signed certificate is signed with",
         )
     where = NamespacedName(namespace or context.settings.cluster_resource_namespace, name)
-    reader = key_of(request.metadata.name)
-    # Until there is a key in it, a change of it brings us back.
-    context.store.set_secrets_read(reader, frozenset({where}))
-    secret = await context.read_secret(where)
-    if secret is None:
-        raise Unavailable("SecretNotFound", f"Referenced Secret {where.namespace}/{name} not found")
     try:
-        key = load_key(secret.data.get(TLS_KEY, b""), trusted=False)
+        key = await awaited_key(context, key_of(request.metadata.name), where)
     except InvalidKey as error:
         raise Unavailable(
             "ErrorParsingKey", f"Failed to parse the private key in Secret {where.namespace}/{name}: {error}"
         ) from error
-    context.store.set_secrets_read(reader, frozenset())
+    if key is None:
+        raise Unavailable("SecretNotFound", f"Referenced Secret {where.namespace}/{name} not found")
     return key
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import msgspec
 
@@ -11,8 +10,6 @@ from certwright.kube import ENDPOINT_SLICES, KubeClient
 from certwright.settings import HTTP01Settings
 from certwright.solvers.contract import SolverRefused
 from certwright.solvers.manifests import Endpoint
-
-logger = logging.getLogger(__name__)
 
 #: Seconds for which endpoints that were read count as known.
 FRESH = 5.0

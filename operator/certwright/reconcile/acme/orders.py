@@ -8,7 +8,6 @@ answers in between are kept in memory only.
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -41,8 +40,6 @@ from certwright_issuers.acme.problem import Kind
 from certwright_issuers.contract import IssuerError
 from certwright_issuers.csr import parse_csr
 from certwright_issuers.text import cut
-
-logger = logging.getLogger(__name__)
 
 #: How long an Order without events is left alone, in seconds: its Challenges wake it, this is for what got lost.
 IDLE = 300.0
@@ -101,19 +98,10 @@ class _Walk:
         try:
             return await self._steps()
         except SolverRefused as error:
-            text = (
-                f"Failed to determine a valid solver configuration for the set of domains on the Order: {error.message}"
-            )
-            if text != self._order.status.reason:
-                self._context.reporter.warning(self._about(), "Solver", text)
-            await self._write(reason=text)
-            return REFUSED_RECHECK
+            what = "Failed to determine a valid solver configuration for the set of domains on the Order"
+            return await self._refused("Solver", f"{what}: {error.message}")
         except ChallengeRefused as error:
-            text = f"Failed to create Challenge: {error}"
-            if text != self._order.status.reason:
-                self._context.reporter.warning(self._about(), "ChallengeCreatingError", text)
-            await self._write(reason=text)
-            return REFUSED_RECHECK
+            return await self._refused("ChallengeCreatingError", f"Failed to create Challenge: {error}")
         except IssuerError as error:
             return await self._troubled(error)
 
@@ -267,6 +255,13 @@ class _Walk:
         await give_up(self._client, pending)
 
     # Trouble and status
+
+    async def _refused(self, event: str, text: str) -> float:
+        """Nothing goes on until an Ingress, a quota or the issuer changes: say so, and look again."""
+        if text != self._order.status.reason:
+            self._context.reporter.warning(self._about(), event, text)
+        await self._write(reason=text)
+        return REFUSED_RECHECK
 
     def _done(self) -> None:
         self._memo.failures, self._memo.not_before, self._memo.refused = 0, None, ""

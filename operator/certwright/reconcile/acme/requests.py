@@ -78,8 +78,7 @@ def order_spec(request: CertificateRequest, facts: CSRFacts, acme: ACMEIssuer) -
         raise RequestRejected(
             "InvalidOrder", "the CSR names no DNS name and no IP address, and ACME certifies no others"
         )
-    wanted = {name.lower() for name in (*names.dns_names, *names.ip_addresses)}
-    if common_name and common_name.lower() not in wanted:
+    if common_name and common_name.lower() not in names.hosts:
         raise RequestRejected(
             "InvalidOrder",
             f"the common name {common_name!r} is neither among the DNS names nor among the IP addresses of the CSR, where "
